@@ -1,0 +1,57 @@
+# `make run` trades on a simulated terminal; `make test` tests all of it. Each needs only Python 3.11 or newer.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
+WEB ?= 127.0.0.1:8000
+ARGS ?=
+BIN := .venv/bin
+STAMP := .venv/.installed
+BROWSER_PACKAGES := chromium fonts-liberation
+
+.DEFAULT_GOAL := help
+.PHONY: help install run stop test browser check format lock envexample clean
+
+help:  ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP)  ## Make .venv and install what requirements.lock names
+
+$(STAMP): requirements.lock
+	@sh tools/install.sh "$(PYTHON)"
+	@touch $(STAMP)
+
+run: install  ## Start database, demo account, engine and site; prints the address and the login. WEB=host:port
+	@exec $(BIN)/python manage.py runengine --web $(WEB) --demo $(ARGS)
+
+stop: install  ## Stop engine, site and database of this checkout
+	@$(BIN)/python manage.py stop
+
+test: install browser  ## Run the tests. ARGS="-k name" runs some of them
+	@$(BIN)/python -m pytest $(ARGS)
+
+browser:  # Chromium for the browser tests, where this user may install it
+	@sh tools/browser.sh $(BROWSER_PACKAGES)
+
+check: install  ## Run the linters, the type checker and Django's checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+format: install  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install  ## Resolve requirements*.in afresh, for every supported Python at once
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m uv pip compile --quiet --upgrade --universal --no-header --python-version 3.11 \
+	  requirements-dev.in --output-file requirements.lock
+
+envexample: install  ## Write .env.example from the settings
+	@$(BIN)/python -m tradingsite.env > .env.example
+
+clean:  ## Remove what was built. The site's data under var/ stays
+	@if [ -x $(BIN)/python ]; then $(MAKE) --no-print-directory stop; fi
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis var/static var/test
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,142 @@
+"""People, trading accounts, their symbols and what the broker said about them."""
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.indexes import BrinIndex
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+NAME = RegexValidator(r"^[\w .:+#-]{1,60}\Z", "Use letters, digits, spaces and . : + # - only, at most 60 characters.")
+
+
+class User(AbstractUser):
+    """A person. What they may do with an account is said by an AccountRole."""
+
+
+class DesiredState(models.TextChoices):
+    RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused (no new entries)"
+    STOPPED = "stopped", "Stopped"
+
+
+class RestartPolicy(models.TextChoices):
+    RESUME = "resume", "Resume"
+    ADOPT_AND_FREEZE = "adopt_and_freeze", "Adopt and freeze"
+    TP_ONLY = "tp_only", "Take profit only"
+    FLATTEN = "flatten", "Flatten"
+
+
+class BrokerKind(models.TextChoices):
+    SIMULATOR = "simulator", "Simulated terminal"
+    MT5 = "mt5", "MetaTrader 5 terminal"
+
+
+class MarginMode(models.TextChoices):
+    HEDGING = "hedging", "Hedging"
+    NETTING = "netting", "Netting"
+    EXCHANGE = "exchange", "Exchange"
+
+
+class TradingAccount(models.Model):
+    """One login at one broker's server, on one terminal."""
+
+    name = models.CharField(max_length=60, unique=True, validators=[NAME])
+    broker = models.CharField(max_length=12, choices=BrokerKind.choices, default=BrokerKind.SIMULATOR)
+    login = models.BigIntegerField(validators=[MinValueValidator(1), MaxValueValidator(2**53 - 1)])
+    server = models.CharField(max_length=100, help_text="The broker's server name, exactly as the terminal shows it.")
+    password_encrypted = models.TextField(blank=True, editable=False)
+    terminal_path = models.CharField(
+        max_length=500,
+        blank=True,
+        help_text="Simulator: the terminal's state file. MetaTrader 5: full path of terminal64.exe.",
+    )
+    margin_mode = models.CharField(max_length=10, choices=MarginMode.choices, default=MarginMode.HEDGING)
+    currency = models.CharField(max_length=8, default="USD")
+    demo = models.BooleanField(default=True, help_text="The doctor blocks the account when the broker says otherwise.")
+    desired_state = models.CharField(max_length=8, choices=DesiredState.choices, default=DesiredState.STOPPED)
+    restart_policy = models.CharField(max_length=16, choices=RestartPolicy.choices, default=RestartPolicy.RESUME)
+    placement = models.CharField(max_length=60, blank=True, help_text="Only a host that offers this label runs it.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(fields=("broker", "server", "login"), name="account_once"),
+            models.CheckConstraint(condition=Q(login__gt=0), name="account_login_positive"),
+            models.CheckConstraint(
+                condition=Q(desired_state__in=DesiredState.values), name="account_desired_state_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AccountRole(models.Model):
+    """What one person may do with one account; a higher role includes the lower ones."""
+
+    class Role(models.TextChoices):
+        VIEWER = "viewer", "Viewer"
+        TRADER = "trader", "Trader"
+        MANAGER = "manager", "Manager"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="account_roles")
+    account = models.ForeignKey(TradingAccount, on_delete=models.CASCADE, related_name="roles")
+    role = models.CharField(max_length=8, choices=Role.choices, default=Role.VIEWER)
+
+    class Meta:
+        ordering = ("account", "user")
+        constraints = (
+            models.UniqueConstraint(fields=("user", "account"), name="role_once"),
+            models.CheckConstraint(condition=Q(role__in=("viewer", "trader", "manager")), name="role_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.account}"
+
+
+class Symbol(models.Model):
+    """A symbol of an account: our name for it, the broker's, and the specification last seen."""
+
+    account = models.ForeignKey(TradingAccount, on_delete=models.CASCADE, related_name="symbols")
+    name = models.CharField(max_length=29, help_text="Our name, for example EURUSD.")
+    broker_name = models.CharField(max_length=29, blank=True, help_text="The broker's, for example EURUSD.r; empty: find it.")
+    digits = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
+    point = models.FloatField(null=True, blank=True, editable=False)
+    volume_min = models.FloatField(null=True, blank=True, editable=False)
+    volume_max = models.FloatField(null=True, blank=True, editable=False)
+    volume_step = models.FloatField(null=True, blank=True, editable=False)
+    contract_size = models.FloatField(null=True, blank=True, editable=False)
+    seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("account", "name")
+        constraints = (models.UniqueConstraint(fields=("account", "name"), name="symbol_once"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AccountSnapshot(models.Model):
+    """What the broker said the account was worth at a moment. A fact: never changed, never deleted by the product's code."""
+
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="snapshots")
+    at = models.DateTimeField()
+    balance = models.DecimalField(max_digits=18, decimal_places=2)
+    credit = models.DecimalField(max_digits=18, decimal_places=2, default=0)
+    equity = models.DecimalField(max_digits=18, decimal_places=2)
+    margin = models.DecimalField(max_digits=18, decimal_places=2)
+    margin_level = models.DecimalField(max_digits=14, decimal_places=2)
+    positions = models.PositiveIntegerField()
+    total_open_volume = models.DecimalField(max_digits=14, decimal_places=4)
+
+    class Meta:
+        ordering = ("-at",)
+        indexes = (
+            models.Index(fields=("account", "-at"), name="snapshot_account_at"),
+            BrinIndex(fields=("at",), name="snapshot_at_brin"),
+        )
+        constraints = (models.UniqueConstraint(fields=("account", "at"), name="snapshot_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.equity} at {self.at:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,23 @@
+"""Write down what the broker said an account was worth."""
+
+from datetime import datetime
+
+from accounts.models import AccountSnapshot
+from brokers.domain import Book
+from core.numbers import money
+
+
+def take_snapshot(account_id: int, book: Book, *, at: datetime) -> AccountSnapshot:
+    """Append a snapshot, inside the caller's transaction."""
+    account = book.account
+    return AccountSnapshot.objects.create(
+        account_id=account_id,
+        at=at,
+        balance=money(account.balance),
+        credit=money(account.credit),
+        equity=money(account.equity),
+        margin=money(account.margin),
+        margin_level=money(account.margin_level),
+        positions=len(book.positions),
+        total_open_volume=money(book.total_open_volume, 4),
+    )

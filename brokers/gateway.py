@@ -1,0 +1,96 @@
+"""The port that every broker implements. Reads return facts or raise; a send returns an outcome and never raises."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from brokers.domain import AccountState, Book, Candle, Deal, HistoricOrder, MarginMode, Quote, Request, SymbolSpec
+from core.outcome import Outcome
+
+
+class BrokerError(Exception):
+    """Something a person can act on: `problem` says what is wrong, `fix` what to do."""
+
+    def __init__(self, problem: str, fix: str = "") -> None:
+        super().__init__(f"{problem} {fix}".strip())
+        self.problem = problem
+        self.fix = fix
+
+
+class ConnectError(BrokerError):
+    """The terminal can't be reached, or refuses the login."""
+
+
+class ReadError(BrokerError):
+    """A read failed. It says nothing about what is open: never take it for an empty book."""
+
+
+class SymbolError(BrokerError):
+    """The broker does not know the symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a broker can do; nothing is assumed."""
+
+    identity: frozenset[str]
+    margin_modes: frozenset[MarginMode]
+    server_side_stops: bool
+    streaming: bool
+    history: bool
+    process_per_terminal: bool
+
+
+class Gateway(Protocol):
+    """One account at one broker. Not safe for several threads: a session owns its gateway."""
+
+    capabilities: Capabilities
+
+    def connect(self) -> None:
+        """Connect and log in. Raises ConnectError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the terminal; positions stay."""
+        ...
+
+    def account(self) -> AccountState:
+        """Read the account. Raises ReadError."""
+        ...
+
+    def symbols(self) -> Sequence[str]:
+        """Name every symbol of the broker. Raises ReadError."""
+        ...
+
+    def spec(self, symbol: str) -> SymbolSpec:
+        """Read a symbol's specification and select it. Raises SymbolError, ReadError."""
+        ...
+
+    def quote(self, symbol: str) -> Quote:
+        """Read the latest prices. Raises ReadError."""
+        ...
+
+    def book(self) -> Book:
+        """Read account, positions and resting orders as of one moment. Raises ReadError, also when they won't agree."""
+        ...
+
+    def deals(self, since: datetime, until: datetime) -> tuple[Deal, ...]:
+        """Read the ledger of a period. Raises ReadError."""
+        ...
+
+    def deals_of(self, position_id: int) -> tuple[Deal, ...]:
+        """Read all deals of one position. Raises ReadError."""
+        ...
+
+    def order_history(self, since: datetime, until: datetime) -> tuple[HistoricOrder, ...]:
+        """Read the orders that ended in a period. Raises ReadError."""
+        ...
+
+    def candles(self, symbol: str, seconds: int, count: int) -> tuple[Candle, ...]:
+        """Read the last closed candles of a length in seconds, oldest first. Raises ReadError."""
+        ...
+
+    def send(self, request: Request) -> Outcome:
+        """Send once, and say what came of it. Never raises, never retries."""
+        ...

@@ -1,0 +1,128 @@
+"""Named reads of cycles, and the views that strategies decide on."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db.models import F
+
+from cycles.domain import OrderFigures
+from cycles.models import Cycle, CycleStatus
+from orders.domain import KnownIntent
+from orders.models import AccountMarks, Order
+from orders.selectors import intents_under_way
+from brokers.domain import Side
+from strategies.domain import CycleView, InFlight, Leg
+
+ACTIVE = (CycleStatus.OPEN, CycleStatus.CLOSING)
+
+
+def active_cycles(account_id: int) -> list[Cycle]:
+    """Read the open and closing cycles of an account, oldest first."""
+    return list(Cycle.objects.filter(account_id=account_id, status__in=ACTIVE).order_by("opened_at", "id"))
+
+
+def order_figures(cycle_ids: Iterable[int]) -> dict[int, list[OrderFigures]]:
+    """Read what the orders of cycles add up from."""
+    found: dict[int, list[OrderFigures]] = defaultdict(list)
+    rows = (
+        Order.objects.filter(cycle_id__in=list(cycle_ids))
+        .annotate(booked=F("profit") + F("swap") + F("commission"))
+        .values_list("cycle_id", "status", "volume", "booked")
+    )
+    for cycle_id, status, volume, booked in rows:
+        found[cycle_id].append(OrderFigures(cycle_id, status, volume, booked))
+    return found
+
+
+def legs_by_cycle(account_id: int) -> dict[int, list[Leg]]:
+    """Read the open and pending legs of all cycles of an account; swaps come from the marks."""
+    marks = AccountMarks.objects.filter(account_id=account_id).first()
+    swaps = dict(zip(marks.identifiers, marks.swaps, strict=True)) if marks is not None else {}
+    legs: dict[int, list[Leg]] = defaultdict(list)
+    rows = Order.objects.filter(
+        account_id=account_id, status__in=("open", "pending"), cycle__isnull=False
+    ).order_by("opened_at", "id")
+    for r in rows.values_list(
+        "cycle_id", "id", "ticket", "level", "side", "volume", "price_open", "sl", "tp", "identifier", "commission",
+        "opened_at", "status", "swap", "profit",
+    ):
+        legs[r[0]].append(
+            Leg(
+                order_id=r[1], ticket=r[2], level=r[3], side=Side(r[4]), volume=float(r[5]), price_open=float(r[6]),
+                sl=float(r[7]), tp=float(r[8]), swap=swaps.get(r[9], 0.0) + float(r[13]) + float(r[14]),
+                commission=float(r[10]), opened_at=r[11], pending=r[12] == "pending",
+            )
+        )
+    return legs
+
+
+def in_flight_of(intents: Iterable[KnownIntent]) -> list[InFlight]:
+    """Turn intents under way into what a decision counts as exposure; a resting order counts as its leg instead."""
+    return [
+        InFlight(i.kind, i.cycle_id, i.level, Side(i.side), i.volume, i.order_id)
+        for i in intents
+        if not (i.kind == "place" and i.state == "accepted")
+    ]
+
+
+def cycle_views(account_id: int) -> dict[tuple[int, str], tuple[CycleView, ...]]:
+    """Read every bot's open cycles by (bot, symbol), oldest first, with legs and what is in flight."""
+    legs = legs_by_cycle(account_id)
+    flights = in_flight_of(intents_under_way(account_id))
+    views: dict[tuple[int, str], list[CycleView]] = defaultdict(list)
+    cycles = active_cycles(account_id)
+    figures = order_figures(c.pk for c in cycles)
+    for cycle in cycles:
+        realized = sum(float(o.booked) for o in figures.get(cycle.pk, ()) if o.status == "closed")
+        views[(cycle.bot_id, cycle.symbol)].append(
+            CycleView(
+                id=cycle.pk,
+                symbol=cycle.symbol,
+                side=Side(cycle.side),
+                opened_at=cycle.opened_at,
+                legs=tuple(legs.get(cycle.pk, ())),
+                in_flight=tuple(f for f in flights if f.cycle_id == cycle.pk),
+                realized=realized,
+                best_net=cycle.best_net,
+                closing=cycle.status == CycleStatus.CLOSING,
+                memory=cycle.memory,
+            )
+        )
+    return {key: tuple(value) for key, value in views.items()}
+
+
+def last_entries(account_id: int) -> dict[tuple[int, str], datetime]:
+    """Read when each bot last opened a cycle on each symbol, for the entry cooldown."""
+    newest: dict[tuple[int, str], datetime] = {}
+    rows = (
+        Cycle.objects.filter(account_id=account_id)
+        .order_by("bot_id", "symbol", "-opened_at")
+        .distinct("bot_id", "symbol")
+        .values_list("bot_id", "symbol", "opened_at")
+    )
+    for bot_id, symbol, at in rows:
+        newest[(bot_id, symbol)] = at
+    return newest
+
+
+def wrongly_closed(account_id: int, since: datetime) -> list[int]:
+    """Find cycles closed since `since` that have an order the books still hold as open or pending."""
+    return list(
+        Cycle.objects.filter(
+            account_id=account_id,
+            status=CycleStatus.CLOSED,
+            closed_at__gte=since,
+            orders__status__in=("open", "pending"),
+        )
+        .distinct()
+        .values_list("id", flat=True)
+    )
+
+
+def orphaned_orders(account_id: int) -> list[tuple[int, int]]:
+    """Find orders whose intent belongs to a cycle that they do not name: (order, cycle)."""
+    rows = Order.objects.filter(
+        account_id=account_id, cycle__isnull=True, intent__cycle__isnull=False, status__in=("open", "pending")
+    )
+    return list(rows.values_list("id", "intent__cycle_id"))

@@ -1,0 +1,118 @@
+"""Named writes of cycles. All run inside the caller's fenced transaction."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Max
+
+from cycles.models import Cycle, CycleKind, CycleStatus
+from events import live
+from events.services import record
+
+
+def open_cycle(
+    *,
+    account_id: int,
+    bot_id: int,
+    config_id: int,
+    number: int,
+    symbol: str,
+    side: str,
+    kind: str,
+    memory: Mapping[str, Any],
+    why: str,
+    at: datetime,
+) -> Cycle:
+    """Write a new open cycle; unique (bot, number) refuses a second one of the same decision."""
+    cycle = Cycle.objects.create(
+        account_id=account_id,
+        bot_id=bot_id,
+        config_id=config_id,
+        number=number,
+        symbol=symbol,
+        side=side,
+        kind=kind or CycleKind.CT,
+        memory=dict(memory),
+        opened_at=at,
+    )
+    record(
+        kind="CYCLE_OPENED",
+        text=f"Cycle {number} opened: {side} {symbol} ({why})",
+        account_id=account_id,
+        bot_id=bot_id,
+        cycle_id=cycle.pk,
+        at=at,
+    )
+    live.publish(account_id, "cycle", {"id": cycle.pk, "status": cycle.status})
+    return cycle
+
+
+def next_number(bot_id: int) -> int:
+    """Return the number of the bot's next cycle."""
+    newest: int | None = Cycle.objects.filter(bot_id=bot_id).aggregate(newest=Max("number"))["newest"]
+    return (newest or 0) + 1
+
+
+def mark_closing(cycle_id: int, *, reason: str, at: datetime) -> bool:
+    """Let a cycle take no more legs; returns False when it is closing or closed already."""
+    won = Cycle.objects.filter(pk=cycle_id, status=CycleStatus.OPEN).update(
+        status=CycleStatus.CLOSING, close_reason=reason[:60]
+    )
+    if won:
+        cycle = Cycle.objects.get(pk=cycle_id)
+        record(
+            kind="CYCLE_CLOSING",
+            text=f"Cycle {cycle.number} closes: {reason}",
+            account_id=cycle.account_id,
+            bot_id=cycle.bot_id,
+            cycle_id=cycle_id,
+            at=at,
+        )
+        live.publish(cycle.account_id, "cycle", {"id": cycle_id, "status": "closing"})
+    return bool(won)
+
+
+def complete(cycle_id: int, *, realized: Decimal, reason: str, at: datetime) -> bool:
+    """Close a cycle that has no leg left."""
+    cycle = Cycle.objects.select_for_update().get(pk=cycle_id)
+    if cycle.status == CycleStatus.CLOSED:
+        return False
+    cycle.status = CycleStatus.CLOSED
+    cycle.realized_profit = realized
+    cycle.total_volume = Decimal(0)
+    cycle.closed_at = max(at, cycle.opened_at)
+    cycle.close_reason = cycle.close_reason or reason
+    cycle.save(update_fields=["status", "realized_profit", "total_volume", "closed_at", "close_reason"])
+    record(
+        kind="CYCLE_CLOSED",
+        text=f"Cycle {cycle.number} closed, net {realized:+.2f} ({cycle.close_reason})",
+        account_id=cycle.account_id,
+        bot_id=cycle.bot_id,
+        cycle_id=cycle_id,
+        at=at,
+        data={"net": str(realized), "reason": cycle.close_reason},
+    )
+    live.publish(cycle.account_id, "cycle", {"id": cycle_id, "status": "closed"})
+    return True
+
+
+def reopen(cycle_id: int, *, why: str, at: datetime) -> bool:
+    """Open a cycle again that was closed while an order of it is open at the broker (S0)."""
+    won = Cycle.objects.filter(pk=cycle_id, status=CycleStatus.CLOSED).update(
+        status=CycleStatus.OPEN, closed_at=None, close_reason=""
+    )
+    if won:
+        cycle = Cycle.objects.get(pk=cycle_id)
+        record(
+            kind="CYCLE_REOPENED",
+            level="warning",
+            text=f"Cycle {cycle.number} is open again: {why}",
+            account_id=cycle.account_id,
+            bot_id=cycle.bot_id,
+            cycle_id=cycle_id,
+            at=at,
+        )
+        live.publish(cycle.account_id, "cycle", {"id": cycle_id, "status": "open"})
+    return bool(won)

@@ -1,0 +1,65 @@
+"""What people and programs may ask a running session for, through the inbox."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from events.selectors import waiting_commands
+from events.services import finish_command
+from orders.gate import LeaseLost, fenced
+
+if TYPE_CHECKING:
+    from engine.session import AccountSession
+
+
+def force_order_sync(session: "AccountSession") -> str:
+    """Compare books and broker now, with the whole recent ledger."""
+    session.orders.force_order_sync()
+    return f"{session.orders.statistics.mt5_orders_count} at the broker, {session.orders.statistics.db_orders_count} in the books"
+
+
+def validate_cycles(session: "AccountSession") -> str:
+    """Check and repair the relations of cycles and orders now."""
+    return f"{session.cycles.validate()} repaired"
+
+
+def order_statistics(session: "AccountSession") -> str:
+    """Return S0's order statistics as JSON."""
+    return json.dumps(session.orders.get_order_statistics())
+
+
+def cycle_statistics(session: "AccountSession") -> str:
+    """Return S0's cycle statistics as JSON."""
+    return json.dumps(session.cycles.get_cycle_statistics())
+
+
+def state_changed(session: "AccountSession") -> str:
+    """Look at the desired state at once."""
+    session.loop.hurry("state")
+    session.loop.hurry("trade")
+    return "seen"
+
+
+COMMANDS: dict[str, Callable[["AccountSession"], str]] = {
+    "force_order_sync": force_order_sync,
+    "validate_cycles": validate_cycles,
+    "get_order_statistics": order_statistics,
+    "get_cycle_statistics": cycle_statistics,
+    "state_changed": state_changed,
+}
+
+
+def run_commands(session: "AccountSession") -> int:
+    """Carry out what waits in the inbox, oldest first; a command that fails is answered with its error."""
+    waiting = waiting_commands(session.account_id)
+    for command in waiting:
+        run = COMMANDS.get(command.kind)
+        try:
+            ok, result = (True, run(session)) if run else (False, f"unknown command {command.kind!r}; known: {', '.join(COMMANDS)}")
+        except LeaseLost:
+            raise
+        except Exception as problem:  # noqa: BLE001 - the asker gets the error, the session goes on
+            ok, result = False, f"{type(problem).__name__}: {problem}"
+        with fenced(session.gate):
+            finish_command(command.pk, ok=ok, result=result[:500], at=session.clock.now())
+    return len(waiting)

@@ -1,0 +1,74 @@
+"""The send gate of one session: lease margin, deadline, and the journal of what already left (design.md §3)."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from core.clock import Clock
+
+
+class LeaseLike(Protocol):
+    """The part of a lease that the gate needs."""
+
+    @property
+    def account_id(self) -> int: ...
+    @property
+    def token(self) -> int: ...
+    def assert_current(self) -> None: ...
+    def margin_seconds(self) -> float: ...
+
+
+class SendJournal:
+    """The tokens of all intents handed to one account's broker, in a file that outlives the database.
+
+    A database restored from yesterday's backup must not send again what left since (fault F37).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._tokens = set(path.read_text("ascii").split()) if path.exists() else set()
+
+    def __contains__(self, token: str) -> bool:
+        return token in self._tokens
+
+    def add(self, token: str) -> None:
+        """Write a token down durably, before its request leaves."""
+        with self._path.open("a", encoding="ascii") as file:
+            file.write(f"{token}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._tokens.add(token)
+
+
+class SendGate:
+    """Implements orders.gate.Gate over a lease and a journal."""
+
+    def __init__(self, lease: LeaseLike, journal: SendJournal, clock: Clock) -> None:
+        self._lease = lease
+        self._journal = journal
+        self._clock = clock
+
+    @property
+    def account_id(self) -> int:
+        return self._lease.account_id
+
+    @property
+    def token(self) -> int:
+        return self._lease.token
+
+    def assert_current(self) -> None:
+        """Raises LeaseLost when another engine holds the account."""
+        self._lease.assert_current()
+
+    def why_not_send(self, token: str, deadline: datetime) -> str | None:
+        """Say why an intent must not leave now, or write it into the journal and return None."""
+        if self._lease.margin_seconds() <= 0:
+            return "the lease is about to expire"
+        if self._clock.now() >= deadline:
+            return "its deadline has passed"
+        if token in self._journal:
+            return "it was sent before"
+        self._journal.add(token)
+        return None

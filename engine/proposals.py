@@ -1,0 +1,84 @@
+"""Turn a strategy's actions into proposals, each with the key of its cause."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from orders.domain import cause_of_cancel, cause_of_close, cause_of_leg
+from orders.models import IntentKind, IntentState, Order, OrderIntent
+from orders.services import Proposal
+from strategies.domain import AddLeg, Leg
+from strategies.models import Bot
+
+REFUSED = (IntentState.REFUSED, IntentState.ABSENT)
+EXECUTED = (IntentState.FILLED, IntentState.ADOPTED, IntentState.SETTLED)
+LOOK_BACK = 10
+
+
+def leg_proposal(bot: Bot, symbol: str, action: AddLeg, trace: Mapping[str, Any]) -> Proposal:
+    """Propose a leg: a market order, or a resting one."""
+    done = Order.objects.filter(cycle_id=action.cycle_id, level=action.level).count()
+    market = action.kind == "market"
+    return Proposal(
+        kind=IntentKind.OPEN if market else IntentKind.PLACE,
+        cause_key=cause_of_leg(action.cycle_id, action.level, done),
+        symbol=symbol,
+        side=action.side,
+        volume=action.volume,
+        magic=bot.magic,
+        why=action.reason,
+        bot_id=bot.pk,
+        cycle_id=action.cycle_id,
+        level=action.level,
+        order_kind=action.kind,
+        price=action.price,
+        sl=action.sl,
+        tp=action.tp,
+        trace=trace,
+    )
+
+
+def close_proposal(
+    bot: Bot, symbol: str, cycle_id: int, leg: Leg, volume: float, why: str, trace: Mapping[str, Any]
+) -> Proposal:
+    """Propose to close `volume` of a leg, or to take it back while it still rests."""
+    if leg.pending:
+        kind, cause = IntentKind.CANCEL, cause_of_cancel(leg.order_id)
+    else:
+        done = OrderIntent.objects.filter(order_id=leg.order_id, kind=IntentKind.CLOSE, state__in=EXECUTED).count()
+        kind, cause = IntentKind.CLOSE, cause_of_close(leg.order_id, done)
+    return Proposal(
+        kind=kind,
+        cause_key=cause,
+        symbol=symbol,
+        side=leg.side,
+        volume=min(volume, leg.volume),
+        magic=bot.magic,
+        why=why,
+        bot_id=bot.pk,
+        cycle_id=cycle_id,
+        order_id=leg.order_id,
+        level=leg.level,
+        ticket=leg.ticket,
+        trace=trace,
+    )
+
+
+def refusals_before(
+    account_id: int, *, cause_key: str | None = None, bot_id: int | None = None, symbol: str | None = None
+) -> tuple[int, datetime | None]:
+    """Count how often in a row the same was refused, and when last.
+
+    The same is the same cause; or, for entries, which have a new cause each time, any entry of a bot on a symbol.
+    """
+    found = OrderIntent.objects.filter(account_id=account_id)
+    if cause_key is not None:
+        found = found.filter(cause_key=cause_key)
+    else:
+        found = found.filter(bot_id=bot_id, symbol=symbol, kind=IntentKind.OPEN, level=0)
+    times, last = 0, None
+    for state, done_at in found.order_by("-id").values_list("state", "done_at")[:LOOK_BACK]:
+        if state not in REFUSED:
+            break
+        times, last = times + 1, last or done_at
+    return times, last

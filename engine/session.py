@@ -1,0 +1,229 @@
+"""One account's session: a single-threaded machine that is handed clock, gateway, ids and lease (design.md §3)."""
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from accounts.models import TradingAccount
+from accounts.snapshots import take_snapshot
+from brokers.gateway import BrokerError, Gateway
+from core.clock import Clock
+from core.ids import Ids
+from cycles.manager import CyclesManager
+from engine.commands import run_commands
+from engine.gate import SendGate, SendJournal
+from engine.jobs import Job, JobLoop
+from engine.models import EngineState
+from engine.realtime import Realtime
+from engine.trading import Trader
+from events import live
+from events.services import record
+from marketdata.quotes import Market
+from orders.gate import LeaseLost, fenced
+from orders.manager import OrdersManager
+from orders.services import doubt_sent, drop_unsent
+from risk.services import lift_cause, raise_block
+
+log = logging.getLogger("trading.engine")
+
+START_UP = "startup"
+CIRCUIT = "circuit"
+
+
+class AccountSession:
+    """Everything that happens on one account. `step()` runs what is due and returns; nothing here starts a thread."""
+
+    def __init__(self, account_id: int, *, gateway: Gateway, clock: Clock, ids: Ids, lease: Any) -> None:
+        self.account_id = account_id
+        self.gateway = gateway
+        self.clock = clock
+        self.lease = lease
+        journal = SendJournal(Path(settings.VAR_DIR) / "journal" / f"account-{account_id}")
+        self.gate = SendGate(lease, journal, clock)
+        self.market = Market(gateway, clock)
+        self.orders = OrdersManager(gateway=gateway, gate=self.gate, clock=clock)
+        self.cycles = CyclesManager(gate=self.gate, clock=clock, orders_manager=self.orders)
+        self.trader = Trader(
+            account_id=account_id, gateway=gateway, gate=self.gate, market=self.market, clock=clock, ids=ids
+        )
+        self.realtime = Realtime(trader=self.trader, market=self.market, gate=self.gate, clock=clock)
+        self.loop = JobLoop(self._jobs(), clock=clock, ids=ids, timer=time.perf_counter)
+        self._woken = False
+        self._balance: float | None = None
+
+    def _jobs(self) -> list[Job]:
+        return [
+            Job("lease", 2.0, self.lease.renew),
+            Job("commands", settings.UPDATE_INTERVAL, self._commands),
+            Job("realtime", 0.3, self._realtime),
+            Job("orders", 0.5, self._orders),
+            Job("cycles", 1.0, self.cycles.run),
+            Job("trade", 0.1, self._trade),
+            Job("state", 1.0, self._state),
+            Job("integrity", 30.0, self.cycles.validate),
+            Job("heartbeat", settings.HEARTBEAT_INTERVAL, self._heartbeat),
+        ]
+
+    def start(self) -> None:
+        """Connect, end what an earlier holder left half done, and make the books equal the broker before any entry.
+
+        Raises BrokerError with what to do when the terminal can't be reached or the login is refused; LeaseLost.
+        """
+        at = self.clock.now()
+        self._write_state(status=EngineState.Status.STARTING, error_message="")
+        with fenced(self.gate):
+            raise_block(account_id=self.account_id, cause=START_UP, reason="the books are not compared with the broker yet", at=at)
+        try:
+            self.gateway.connect()
+        except BrokerError as problem:
+            self.fail(str(problem))
+            raise
+        drop_unsent(self.gate, at=at)
+        doubt_sent(self.gate, at=at)
+        self.orders.force_order_sync()
+        self.cycles.run()
+        self.cycles.validate()
+        with fenced(self.gate):
+            lift_cause(account_id=self.account_id, cause=START_UP, why="the books equal the broker", at=self.clock.now())
+            record(kind="ENGINE_STARTED", text="Trading engine runs this account.", account_id=self.account_id, at=at)
+        self._write_state(status=self._running_or_paused(), error_message="", prehistoric_data_loaded=True)
+
+    def step(self) -> float:
+        """Run every job that is due; return the seconds until the next one is. Raises LeaseLost."""
+        if self._woken:
+            self._woken = False
+            self.loop.hurry("commands")
+        return self.loop.run_due()
+
+    def wake(self) -> None:
+        """Let the next step look at the command inbox first; may be called from another thread."""
+        self._woken = True
+
+    def stop(self) -> None:
+        """Say that the account is stopped, and let go of the terminal; positions stay as they are."""
+        try:
+            self._write_state(status=EngineState.Status.STOPPED, error_message="")
+            with fenced(self.gate):
+                record(
+                    kind="ENGINE_STOPPED", text="Trading engine let go of this account.", account_id=self.account_id,
+                    at=self.clock.now(),
+                )
+        except LeaseLost:
+            log.info("account %s: another engine holds it already", self.account_id)
+        finally:
+            self.gateway.close()
+
+    def fail(self, message: str) -> None:
+        """Show why the account is not traded."""
+        self._write_state(
+            status=EngineState.Status.ERROR,
+            error_message=message[:500],
+            manager_health_status=EngineState.Health.UNHEALTHY,
+        )
+        with fenced(self.gate):
+            record(kind="ERROR", level="error", text=message[:500], account_id=self.account_id, at=self.clock.now())
+
+    def statistics(self) -> dict[str, Any]:
+        """Return job, order and cycle statistics and why bots did not act; the pages and the API show them."""
+        return {
+            "jobs": {name: job.statistics() for name, job in self.loop.jobs.items()},
+            "orders": self.orders.get_order_statistics(),
+            "cycles": self.cycles.get_cycle_statistics(),
+            "sent": self.trader.sent,
+            "refusals": {
+                f"{i.bot_id}:{i.symbol}": [f"{r.code}: {r.detail}" for r in a.decision.refusals]
+                + [f"{v.code}: {v.detail}" for v in a.vetoes]
+                for i, a in self.trader.asked.items()
+            },
+        }
+
+    def _commands(self) -> None:
+        run_commands(self)
+
+    def _realtime(self) -> None:
+        if self.realtime.run():
+            self.loop.hurry("orders")
+
+    def _orders(self) -> None:
+        found = self.orders.run()
+        if found.cycles or not found.findings.nothing:
+            self.loop.hurry("cycles")
+            self.loop.hurry("trade")
+
+    def _trade(self) -> None:
+        self.realtime.forget_removed()
+        if self.trader.run():
+            self.loop.hurry("orders")
+
+    def _running_or_paused(self) -> str:
+        wanted = TradingAccount.objects.values_list("desired_state", flat=True).get(pk=self.account_id)
+        return EngineState.Status.PAUSED if wanted == "paused" else EngineState.Status.RUNNING
+
+    def _health(self) -> str:
+        jobs = self.loop.jobs.values()
+        if any(job.circuit_open for job in jobs):
+            return EngineState.Health.UNHEALTHY
+        return EngineState.Health.DEGRADED if any(job.failures_in_a_row for job in jobs) else EngineState.Health.HEALTHY
+
+    def _state(self) -> None:
+        """Show state and health, and stop entries while a job's circuit is open."""
+        health = self._health()
+        broken = sorted(f"{job.name}: {job.last_error}" for job in self.loop.jobs.values() if job.circuit_open)
+        at = self.clock.now()
+        with fenced(self.gate):
+            if broken:
+                raise_block(account_id=self.account_id, cause=CIRCUIT, reason="; ".join(broken), at=at)
+            else:
+                lift_cause(account_id=self.account_id, cause=CIRCUIT, why="every job works again", at=at)
+        last = self.orders.last
+        self._write_state(
+            status=self._running_or_paused(),
+            manager_health_status=health,
+            error_message="",
+            statistics=self.statistics(),
+            active_positions_count=len(last.book.positions) if last is not None else 0,
+            last_strategy_run=at,
+            last_realtime_run=at,
+            last_indication_run=at,
+        )
+
+    def _heartbeat(self) -> None:
+        """Write the account's worth down and report the system's health (S0: SYSTEM_HEALTH, S1: HEARTBEAT)."""
+        last = self.orders.last
+        if last is None:
+            return
+        at = self.clock.now()
+        with fenced(self.gate):
+            take_snapshot(self.account_id, last.book, at=at)
+            record(
+                kind="SYSTEM_HEALTH",
+                level="debug",
+                text=f"{self._health()}: {len(last.book.positions)} positions, {self.orders.statistics.total_syncs} syncs, "
+                f"{self.orders.statistics.total_errors} errors",
+                account_id=self.account_id,
+                at=at,
+            )
+
+    def _write_state(self, **fields: Any) -> None:
+        write_state(self.gate, fields, at=self.clock.now())
+
+
+def write_state(gate: SendGate, fields: Mapping[str, Any], *, at: Any) -> None:
+    """Write what changed of the account's engine state and publish it; the age alone is published without a write."""
+    with fenced(gate):
+        state, _ = EngineState.objects.get_or_create(account_id=gate.account_id)
+        for name, value in fields.items():
+            setattr(state, name, value)
+        state.updated_at = at
+        state.save()
+        live.publish(
+            gate.account_id,
+            "state",
+            {"status": state.status, "health": state.manager_health_status, "at": at.isoformat(), "error": state.error_message},
+        )
+
+

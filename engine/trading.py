@@ -1,0 +1,293 @@
+"""The trade job: the only place that goes decision → review → intent → send."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from brokers.domain import AccountState, Quote
+from brokers.gateway import Gateway
+from core.clock import Clock
+from core.ids import Ids
+from core.outcome import Accepted
+from cycles import selectors as cycle_selectors
+from cycles.services import mark_closing, next_number, open_cycle
+from engine.proposals import close_proposal, leg_proposal, refusals_before
+from marketdata.quotes import Market
+from orders import services as order_services
+from orders.gate import Gate, fenced
+from orders.models import OrderIntent
+from orders.selectors import intents_under_way
+from orders.sending import send_intent
+from risk.domain import Ask, Standing, Vetoed, entry_objection, review
+from risk.selectors import standing_blocks
+from risk.services import lift_cause, raise_block
+from strategies import registry
+from strategies.domain import AddLeg, CloseCycle, CloseLeg, CycleView, Decision, InFlight, OpenCycle, View, Watch
+from strategies.models import Bot
+
+ACTIONS_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A bot on one of its symbols: what a strategy is asked for."""
+
+    bot_id: int
+    symbol: str
+
+
+@dataclass(slots=True)
+class Asked:
+    """What became of the last question to one instance; the live pages and the realtime job read it."""
+
+    view: View
+    decision: Decision
+    watches: tuple[Watch, ...]
+    vetoes: list[Vetoed] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What all instances of one pass share."""
+
+    account: AccountState
+    blocks: tuple[tuple[int | None, str, str], ...]
+    unknown: int
+    cycles: Mapping[tuple[int, str], tuple[CycleView, ...]]
+    loose: tuple[InFlight, ...]
+    entries: Mapping[tuple[int, str], datetime]
+
+
+class Trader:
+    """Asks an account's strategies and carries out what they decide. A session owns it."""
+
+    def __init__(
+        self, *, account_id: int, gateway: Gateway, gate: Gate, market: Market, clock: Clock, ids: Ids
+    ) -> None:
+        self.account_id = account_id
+        self.gateway = gateway
+        self.gate = gate
+        self.market = market
+        self.clock = clock
+        self.ids = ids
+        self.asked: dict[Instance, Asked] = {}
+        self.sent = 0
+        self._due: dict[int, float] = {}
+
+    def bots(self) -> list[Bot]:
+        """Read the bots that are to be asked: running ones, and paused ones for their exits."""
+        return list(
+            Bot.objects.filter(account_id=self.account_id, desired_state__in=("running", "paused"), config__isnull=False)
+            .select_related("config", "account")
+            .order_by("id")
+        )
+
+    def run(self) -> int:
+        """Ask every bot whose interval has passed; return the number of requests sent."""
+        ticks = self.clock.ticks()
+        due = [b for b in self.bots() if self._due.get(b.pk, 0.0) <= ticks]
+        for bot in due:
+            self._due[bot.pk] = ticks + bot.interval_seconds
+        return self._ask_all([(bot, symbol, "interval") for bot in due for symbol in bot.symbols])
+
+    def wake(self, woken: Mapping[Instance, str]) -> int:
+        """Ask the instances whose watch fired; `woken` says by what. Returns the number of requests sent."""
+        bots = {b.pk: b for b in self.bots()}
+        return self._ask_all(
+            [(bots[i.bot_id], i.symbol, by) for i, by in sorted(woken.items(), key=lambda w: (w[0].bot_id, w[0].symbol)) if i.bot_id in bots]
+        )
+
+    def _ask_all(self, questions: list[tuple[Bot, str, str]]) -> int:
+        if not questions:
+            return 0
+        before = self.sent
+        current = self._round()
+        for bot, symbol, woken_by in questions:
+            if self._ask(bot, symbol, woken_by, current):
+                current = self._round()
+        return self.sent - before
+
+    def _round(self) -> _Round:
+        intents = intents_under_way(self.account_id)
+        return _Round(
+            account=self.gateway.account(),
+            blocks=standing_blocks(self.account_id),
+            unknown=sum(i.state == "unknown" for i in intents),
+            cycles=cycle_selectors.cycle_views(self.account_id),
+            loose=tuple(cycle_selectors.in_flight_of(intents)),
+            entries=cycle_selectors.last_entries(self.account_id),
+        )
+
+    def _ask(self, bot: Bot, symbol: str, woken_by: str, current: _Round) -> bool:
+        """Ask one instance and carry out its decision; tell whether anything was sent."""
+        assert bot.config is not None
+        at = self.clock.now()
+        quote, spec = self.market.quote(symbol), self.market.spec(symbol)
+        standing = Standing(at, current.account, quote, spec, current.blocks, current.unknown)
+        view = self._view(bot, symbol, standing, current)
+        decision = self._decide(bot, view, at)
+        if decision is None:
+            return False
+        asked = self.asked[Instance(bot.pk, symbol)] = Asked(view, decision, decision.watches)
+        sent = 0
+        for action in decision.actions[:ACTIONS_MAX]:
+            trace = _trace(quote, woken_by, action)
+            sent += self._carry_out(bot, symbol, action, view, standing, asked, trace)
+        return sent > 0
+
+    def _view(self, bot: Bot, symbol: str, standing: Standing, current: _Round) -> View:
+        cycles = current.cycles.get((bot.pk, symbol), ())
+        paused = "paused" if "paused" in (bot.desired_state, bot.account.desired_state) else None
+        objection = entry_objection(bot.pk, standing)
+        return View(
+            now=standing.now,
+            quote=standing.quote,
+            spec=standing.spec,
+            cycles=cycles,
+            in_flight=tuple(f for f in current.loose if f.cycle_id in {c.id for c in cycles}),
+            last_entry_at=current.entries.get((bot.pk, symbol)),
+            signals=self.market.signals(symbol),
+            atr=self.market.atr(symbol),
+            entries_blocked=paused or (objection.detail if objection else None),
+            equity=standing.account.equity,
+            margin_free=standing.account.margin_free,
+        )
+
+    def _decide(self, bot: Bot, view: View, at: datetime) -> Decision | None:
+        """Ask the strategy. One that raises, or whose parameters do not hold, is parked with the reason; others go on."""
+        assert bot.config is not None
+        cause = "strategy"
+        try:
+            spec = registry.get(bot.config.strategy)
+            decision = spec.decide(view, spec.params.model_validate(bot.config.values))
+        except (KeyError, ValidationError) as problem:
+            raise_block(account_id=self.account_id, bot_id=bot.pk, cause=cause, reason=f"configuration: {problem}", at=at)
+            return None
+        except Exception as problem:  # noqa: BLE001 - strategies are other people's code
+            reason = f"{type(problem).__name__}: {problem}"
+            raise_block(account_id=self.account_id, bot_id=bot.pk, cause=cause, reason=reason, at=at)
+            return None
+        lift_cause(account_id=self.account_id, bot_id=bot.pk, cause=cause, why="the strategy answers again", at=at)
+        return decision
+
+    def _carry_out(
+        self,
+        bot: Bot,
+        symbol: str,
+        action: OpenCycle | AddLeg | CloseLeg | CloseCycle,
+        view: View,
+        standing: Standing,
+        asked: Asked,
+        trace: dict[str, Any],
+    ) -> int:
+        match action:
+            case OpenCycle():
+                return self._enter(bot, symbol, action, standing, asked, trace)
+            case AddLeg():
+                proposal = leg_proposal(bot, symbol, action, trace)
+                return self._propose([proposal], standing, asked)
+            case CloseLeg():
+                leg = _leg(view, action.cycle_id, action.order_id)
+                return 0 if leg is None else self._propose(
+                    [close_proposal(bot, symbol, action.cycle_id, leg, action.volume, action.reason, trace)], standing, asked
+                )
+            case CloseCycle():
+                return self._leave(bot, symbol, action, view, standing, asked, trace)
+
+    def _enter(
+        self, bot: Bot, symbol: str, action: OpenCycle, standing: Standing, asked: Asked, trace: dict[str, Any]
+    ) -> int:
+        assert bot.config is not None
+        times, at_refused = refusals_before(self.account_id, bot_id=bot.pk, symbol=symbol)
+        verdict = review(Ask(bot.pk, True, action.volume, times, at_refused), standing)
+        if isinstance(verdict, Vetoed):
+            asked.vetoes.append(verdict)
+            return 0
+        at = self.clock.now()
+        with fenced(self.gate):
+            number = next_number(bot.pk)
+            cycle = open_cycle(
+                account_id=self.account_id,
+                bot_id=bot.pk,
+                config_id=bot.config.pk,
+                number=number,
+                symbol=symbol,
+                side=action.side,
+                kind="",
+                memory=action.memory,
+                why=action.reason,
+                at=at,
+            )
+            first = AddLeg(cycle.pk, 0, action.side, action.volume, action.reason, tp=action.tp, sl=action.sl)
+            proposal = leg_proposal(bot, symbol, first, trace)
+            intent = order_services.plan_intent(proposal, account_id=self.account_id, ids=self.ids, at=at)
+        return self._send(intent)
+
+    def _leave(
+        self,
+        bot: Bot,
+        symbol: str,
+        action: CloseCycle,
+        view: View,
+        standing: Standing,
+        asked: Asked,
+        trace: dict[str, Any],
+    ) -> int:
+        cycle = next((c for c in view.cycles if c.id == action.cycle_id), None)
+        if cycle is None:
+            return 0
+        with fenced(self.gate):
+            mark_closing(cycle.id, reason=action.reason, at=self.clock.now())
+        under_way = {f.order_id for f in cycle.in_flight if f.kind in ("close", "cancel")}
+        legs = sorted(cycle.legs, key=lambda leg: leg.net(view.quote, view.spec))
+        return self._propose(
+            [
+                close_proposal(bot, symbol, cycle.id, leg, leg.volume, action.reason, trace)
+                for leg in legs
+                if leg.order_id not in under_way
+            ],
+            standing,
+            asked,
+        )
+
+    def _propose(self, proposals: list[order_services.Proposal], standing: Standing, asked: Asked) -> int:
+        sent = 0
+        for proposal in proposals:
+            times, at_refused = refusals_before(self.account_id, cause_key=proposal.cause_key)
+            ask = Ask(proposal.bot_id, proposal.raises_exposure, proposal.volume, times, at_refused)
+            verdict = review(ask, standing)
+            if isinstance(verdict, Vetoed):
+                asked.vetoes.append(verdict)
+                continue
+            try:
+                with fenced(self.gate):
+                    intent = order_services.plan_intent(
+                        proposal, account_id=self.account_id, ids=self.ids, at=self.clock.now()
+                    )
+            except order_services.AlreadyDecided as known:
+                asked.vetoes.append(Vetoed("already_decided", str(known)))
+                continue
+            sent += self._send(intent)
+        return sent
+
+    def _send(self, intent: OrderIntent) -> int:
+        outcome = send_intent(intent, gateway=self.gateway, gate=self.gate, clock=self.clock)
+        self.sent += outcome is not None
+        return int(isinstance(outcome, Accepted) or outcome is not None)
+
+
+def _leg(view: View, cycle_id: int, order_id: int) -> Any:
+    return next((leg for c in view.cycles if c.id == cycle_id for leg in c.legs if leg.order_id == order_id), None)
+
+
+def _trace(quote: Quote, woken_by: str, action: Any) -> dict[str, Any]:
+    """Say what the decision stood on, for the intent's record."""
+    what = {k: v for k, v in asdict(action).items() if k != "memory"}
+    return {
+        "tick": {"symbol": quote.symbol, "bid": quote.bid, "ask": quote.ask, "at": quote.at.isoformat()},
+        "woken_by": woken_by,
+        "decision": {"action": type(action).__name__, **what},
+    }

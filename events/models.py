@@ -1,0 +1,69 @@
+"""The journal of what happened, and the inbox of what people and programs ask for."""
+
+from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.db.models import Q
+
+
+class Level(models.TextChoices):
+    DEBUG = "debug", "Debug"
+    INFO = "info", "Info"
+    WARNING = "warning", "Warning"
+    ERROR = "error", "Error"
+
+
+class Event(models.Model):
+    """Something that happened. A fact: the database refuses to change it."""
+
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=40)
+    level = models.CharField(max_length=7, choices=Level.choices, default=Level.INFO)
+    account = models.ForeignKey("accounts.TradingAccount", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
+    bot = models.ForeignKey("strategies.Bot", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
+    cycle = models.ForeignKey("cycles.Cycle", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
+    order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
+    text = models.CharField(max_length=500)
+    data = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=("account", "-id"), name="event_account_id"),
+            models.Index(fields=("kind", "-id"), name="event_kind_id"),
+            BrinIndex(fields=("at",), name="event_at_brin"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+class Command(models.Model):
+    """A request to the engine. `kind` is one of the names that engine/commands.py knows."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    account = models.ForeignKey("accounts.TradingAccount", on_delete=models.PROTECT, related_name="commands")
+    kind = models.CharField(max_length=40)
+    args = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=7, choices=State.choices, default=State.WAITING)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    requested_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True, blank=True)
+    result = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("account", "id"), condition=Q(state="waiting"), name="command_waiting"),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(state="waiting", done_at__isnull=True) | (~Q(state="waiting") & Q(done_at__isnull=False)),
+                name="command_done_has_time",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.account}"

@@ -1,0 +1,63 @@
+"""The latest prices of an account's symbols, with their age."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from brokers.domain import Candle, Quote, SymbolSpec
+from brokers.gateway import Gateway
+from core.clock import Clock
+from strategies.indications import average_true_range, direction
+
+QUOTE_VALID = timedelta(seconds=5)
+SPEC_VALID = timedelta(minutes=1)
+CANDLE_SECONDS = 60
+CANDLES_KEPT = 80
+
+
+class Market:
+    """What one session knows of the market: quotes, specifications, closed candles. Filled from its gateway only."""
+
+    def __init__(self, gateway: Gateway, clock: Clock) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._specs: dict[str, tuple[datetime, SymbolSpec]] = {}
+        self._candles: dict[str, tuple[int, tuple[Candle, ...]]] = {}
+        self.quotes: dict[str, Quote] = {}
+
+    def refresh(self, symbols: Iterable[str]) -> dict[str, Quote]:
+        """Read the latest quote of each symbol. Raises ReadError."""
+        for symbol in symbols:
+            self.quotes[symbol] = self._gateway.quote(symbol)
+        return self.quotes
+
+    def quote(self, symbol: str) -> Quote:
+        """Return a quote read within the last 5 s, reading it when older (S2: BID_ASK_EXPIRATION_IN_SECONDS)."""
+        known = self.quotes.get(symbol)
+        if known is None or self._clock.now() - known.at > QUOTE_VALID:
+            known = self.quotes[symbol] = self._gateway.quote(symbol)
+        return known
+
+    def spec(self, symbol: str) -> SymbolSpec:
+        """Return the symbol's specification, read anew each minute: conversion rates and limits move. Raises SymbolError."""
+        now = self._clock.now()
+        known = self._specs.get(symbol)
+        if known is None or now - known[0] > SPEC_VALID:
+            known = self._specs[symbol] = (now, self._gateway.spec(symbol))
+        return known[1]
+
+    def candles(self, symbol: str) -> tuple[Candle, ...]:
+        """Return the last closed M1 candles; they are read again only when a minute has closed."""
+        minute = int(self._clock.now().timestamp()) // CANDLE_SECONDS
+        known = self._candles.get(symbol)
+        if known is None or known[0] != minute:
+            known = self._candles[symbol] = (minute, self._gateway.candles(symbol, CANDLE_SECONDS, CANDLES_KEPT))
+        return known[1]
+
+    def atr(self, symbol: str) -> float | None:
+        """Return the average true range of the last 14 closed M1 candles, in price units."""
+        bars = self.candles(symbol)
+        return average_true_range([c.high for c in bars], [c.low for c in bars], [c.close for c in bars])
+
+    def signals(self, symbol: str) -> dict[str, float]:
+        """Return the indications that strategies may follow, computed on closed candles."""
+        return {"direction": direction([c.close for c in self.candles(symbol)], self.atr(symbol))}

@@ -1,0 +1,282 @@
+"""Apply what a pass found: every closure is verified by the deals of its position before a row changes (S0, X-03)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from brokers.domain import OrderState, Position
+from brokers.gateway import Gateway
+from events import live
+from events.services import record
+from orders.booking import book_figures, import_deals
+from orders.comparing import Findings, intent_of
+from orders.domain import Closure, KnownIntent, KnownOrder, closure_of, token_in
+from orders.gate import Gate, fenced
+from orders.models import CloseReason, IntentKind, IntentState, Order, OrderIntent, OrderStatus
+from orders.sending import open_order
+from orders.services import transition
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a pass changed: orders put right, and the cycles whose profit has to be computed anew."""
+
+    orders: int = 0
+    cycles: set[int] = field(default_factory=set)
+
+
+def apply(
+    findings: Findings,
+    intents: tuple[KnownIntent, ...],
+    *,
+    gateway: Gateway,
+    gate: Gate,
+    at: datetime,
+    seen_foreign: set[int],
+) -> Applied:
+    """Apply each finding in a transaction of its own. `seen_foreign` remembers which foreign positions were reported."""
+    applied = Applied()
+    for order in findings.missing:
+        _verify_missing(order, gateway=gateway, gate=gate, at=at, applied=applied)
+    for order, position in findings.changed:
+        _follow(order, position, gateway=gateway, gate=gate, at=at, applied=applied)
+    for order, position in findings.activated:
+        _activate(order, position, gate=gate, at=at, applied=applied)
+    for position in findings.appeared:
+        _adopt(position, intents, gate=gate, at=at, applied=applied, seen_foreign=seen_foreign)
+    for resting in findings.resting:
+        intent = intent_of(resting.ticket, resting.comment, intents)
+        if intent is not None:
+            _adopt_intent(intent, resting.ticket, resting.volume, resting.price, True, gate=gate, at=at)
+    for order in findings.resting_missing:
+        _verify_resting(order, gateway=gateway, gate=gate, at=at, applied=applied)
+    if findings.seen_again:
+        with fenced(gate):
+            Order.objects.filter(pk__in=[o.id for o in findings.seen_again]).update(suspicious_since=None)
+    return applied
+
+
+def _verify_missing(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: datetime, applied: Applied) -> None:
+    deals = gateway.deals_of(order.identifier)
+    ours = OrderIntent.objects.filter(
+        order_id=order.id, kind=IntentKind.CLOSE, sent_at__isnull=False
+    ).exclude(state=IntentState.REFUSED)
+    closure = closure_of(deals, ours=ours.exists())
+    with fenced(gate):
+        if closure is None:
+            Order.objects.filter(pk=order.id, suspicious_since__isnull=True).update(suspicious_since=at)
+            return
+        import_deals(gate.account_id, deals)
+        book_figures(gate.account_id, [order.identifier])
+        _close(order, closure, gate=gate, at=at)
+    applied.orders += 1
+    if order.cycle_id is not None:
+        applied.cycles.add(order.cycle_id)
+
+
+def _close(order: KnownOrder, closure: Closure, *, gate: Gate, at: datetime) -> None:
+    """Write the closed order, its events and its message, inside the caller's transaction."""
+    closed = Order.objects.filter(pk=order.id, status=OrderStatus.OPEN).update(
+        status=OrderStatus.CLOSED,
+        volume=0,
+        price_close=round(closure.price, 8),
+        profit=round(closure.profit, 2),
+        swap=round(closure.swap, 2),
+        commission=round(closure.commission, 2),
+        closed_at=closure.at,
+        close_reason=closure.reason,
+        suspicious_since=None,
+    )
+    if not closed:
+        return
+    for pk, state in OrderIntent.objects.filter(
+        order_id=order.id, kind=IntentKind.CLOSE, state__in=(IntentState.ACCEPTED, IntentState.PARTIAL)
+    ).values_list("id", "state"):
+        transition(
+            pk, state, IntentState.FILLED, fence=gate.token, why="the position is closed", at=at, done_at=at
+        )
+    net = closure.profit + closure.swap + closure.commission
+    hand = closure.reason == CloseReason.MANUAL
+    kind = {"bot": "ORDER_CLOSED", "manual": "ORDER_MANUALLY_CLOSED"}.get(closure.reason, "ORDER_CLOSED_BY_MT5")
+    record(
+        kind=kind,
+        level="warning" if hand or closure.reason == CloseReason.STOP_OUT else "info",
+        text=f"#{order.ticket} {order.side} {order.symbol} closed at {closure.price:g}, net {net:+.2f} "
+        f"({CloseReason(closure.reason).label.lower()})",
+        account_id=gate.account_id,
+        bot_id=order.bot_id,
+        cycle_id=order.cycle_id,
+        order_id=order.id,
+        at=at,
+        data={"net": round(net, 2), "reason": closure.reason},
+    )
+    if order.cycle_id is not None:
+        record(
+            kind="CYCLE_RECALCULATE_PROFIT",
+            level="debug",
+            text=f"#{order.ticket} left the cycle",
+            account_id=gate.account_id,
+            bot_id=order.bot_id,
+            cycle_id=order.cycle_id,
+            order_id=order.id,
+            at=at,
+        )
+    live.publish(gate.account_id, "order", {"id": order.id, "status": "closed", "ticket": order.ticket})
+
+
+def _follow(
+    order: KnownOrder, position: Position, *, gateway: Gateway, gate: Gate, at: datetime, applied: Applied
+) -> None:
+    """Follow a partial close, a change of stops by hand, or a new ticket of the same position."""
+    partial = abs(order.volume - position.volume) > 1e-8
+    deals = gateway.deals_of(order.identifier) if partial else ()
+    with fenced(gate):
+        if deals:
+            import_deals(gate.account_id, deals)
+            book_figures(gate.account_id, [order.identifier])
+        Order.objects.filter(pk=order.id, status=OrderStatus.OPEN).update(
+            volume=round(position.volume, 4), sl=round(position.sl, 8), tp=round(position.tp, 8), ticket=position.ticket
+        )
+        record(
+            kind="ORDER_CHANGED",
+            text=f"#{position.ticket}: now {position.volume:g} lots, SL {position.sl:g}, TP {position.tp:g}",
+            account_id=gate.account_id,
+            bot_id=order.bot_id,
+            cycle_id=order.cycle_id,
+            order_id=order.id,
+            at=at,
+        )
+        live.publish(gate.account_id, "order", {"id": order.id, "status": "open", "ticket": position.ticket})
+    applied.orders += 1
+    if order.cycle_id is not None:
+        applied.cycles.add(order.cycle_id)
+
+
+def _activate(order: KnownOrder, position: Position, *, gate: Gate, at: datetime, applied: Applied) -> None:
+    """A resting order became a position."""
+    with fenced(gate):
+        Order.objects.filter(pk=order.id, status=OrderStatus.PENDING).update(
+            status=OrderStatus.OPEN,
+            volume=round(position.volume, 4),
+            price_open=round(position.price_open, 8),
+            opened_at=position.opened_at,
+            ticket=position.ticket,
+        )
+        if order.intent_id is not None:
+            transition(
+                order.intent_id, IntentState.ACCEPTED, IntentState.FILLED, fence=gate.token,
+                why="the resting order was filled", at=at, done_at=at, filled_volume=round(position.volume, 4),
+            )
+        record(
+            kind="ORDER_FILLED",
+            text=f"#{position.ticket} {order.side} {order.symbol} filled at {position.price_open:g}",
+            account_id=gate.account_id,
+            bot_id=order.bot_id,
+            cycle_id=order.cycle_id,
+            order_id=order.id,
+            at=at,
+        )
+        live.publish(gate.account_id, "order", {"id": order.id, "status": "open", "ticket": position.ticket})
+    applied.orders += 1
+    if order.cycle_id is not None:
+        applied.cycles.add(order.cycle_id)
+
+
+def _verify_resting(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: datetime, applied: Applied) -> None:
+    """A resting order vanished: the order history says whether it was cancelled; without that it stays."""
+    history = gateway.order_history(at - timedelta(days=30), at + timedelta(days=1))
+    ended = next((h for h in history if h.ticket == order.ticket), None)
+    if ended is None or ended.state in (OrderState.WORKING, OrderState.FILLED, OrderState.PARTIAL):
+        return
+    with fenced(gate):
+        Order.objects.filter(pk=order.id, status=OrderStatus.PENDING).update(
+            status=OrderStatus.CANCELLED, closed_at=ended.done_at
+        )
+        if order.intent_id is not None:
+            transition(
+                order.intent_id, IntentState.ACCEPTED, IntentState.REFUSED, fence=gate.token,
+                why=f"the resting order was {ended.state.value}", at=at, done_at=at,
+            )
+        record(
+            kind="ORDER_CANCELLED",
+            text=f"#{order.ticket} {order.side} {order.symbol}: {ended.state.value}",
+            account_id=gate.account_id,
+            bot_id=order.bot_id,
+            cycle_id=order.cycle_id,
+            order_id=order.id,
+            at=at,
+        )
+    applied.orders += 1
+    if order.cycle_id is not None:
+        applied.cycles.add(order.cycle_id)
+
+
+def _adopt(
+    position: Position,
+    intents: tuple[KnownIntent, ...],
+    *,
+    gate: Gate,
+    at: datetime,
+    applied: Applied,
+    seen_foreign: set[int],
+) -> None:
+    """Give a position that the books do not have to the intent that made it, or report it as foreign once."""
+    intent = intent_of(position.identifier, position.comment, intents) or _late_intent(gate.account_id, position)
+    if intent is not None:
+        _adopt_intent(intent, position.identifier, position.volume, position.price_open, False, gate=gate, at=at)
+        applied.orders += 1
+        if intent.cycle_id is not None:
+            applied.cycles.add(intent.cycle_id)
+        return
+    if position.identifier in seen_foreign:
+        return
+    seen_foreign.add(position.identifier)
+    with fenced(gate):
+        record(
+            kind="POSITION_FOREIGN",
+            level="warning",
+            text=f"#{position.ticket} {position.side.value} {position.volume:g} {position.symbol} is not ours: left alone",
+            account_id=gate.account_id,
+            at=at,
+            data={"ticket": position.ticket, "magic": position.magic, "comment": position.comment},
+        )
+
+
+def _late_intent(account_id: int, position: Position) -> KnownIntent | None:
+    """Find an intent that was given up as absent or settled, but was executed after all."""
+    token = token_in(position.comment)
+    intent = OrderIntent.objects.filter(account_id=account_id, token=token or "", opened_order=None).first()
+    if intent is None or intent.kind not in (IntentKind.OPEN, IntentKind.PLACE):
+        return None
+    return KnownIntent(
+        intent.pk, intent.token, intent.state, intent.kind, intent.reply_order, intent.order_id, intent.cycle_id,
+        intent.bot_id, intent.symbol, intent.side, float(intent.volume), intent.magic, intent.level, intent.sent_at,
+    )
+
+
+def _adopt_intent(
+    known: KnownIntent, ticket: int, volume: float, price: float, pending: bool, *, gate: Gate, at: datetime
+) -> None:
+    """Write the order that evidence at the broker proves, and end its intent."""
+    with fenced(gate):
+        intent = OrderIntent.objects.get(pk=known.id)
+        evidence = f"found at the broker as #{ticket}"
+        if intent.state in (IntentState.SENT, IntentState.UNKNOWN, IntentState.ABSENT, IntentState.SETTLED):
+            transition(
+                intent.pk, intent.state, IntentState.ADOPTED, fence=gate.token, why=evidence, at=at, done_at=at,
+                reply_order=ticket, filled_volume=0 if pending else round(volume, 4),
+            )
+            record(
+                kind="ORDER_ADOPTED",
+                level="warning",
+                text=f"Intent {intent.token} was executed: {evidence}",
+                account_id=gate.account_id,
+                bot_id=intent.bot_id,
+                cycle_id=intent.cycle_id,
+                at=at,
+            )
+        elif intent.state in (IntentState.ACCEPTED, IntentState.PARTIAL) and not pending:
+            transition(
+                intent.pk, intent.state, IntentState.FILLED, fence=gate.token, why=evidence, at=at, done_at=at,
+                reply_order=ticket, filled_volume=round(volume, 4),
+            )
+        open_order(intent, ticket=ticket, volume=volume, price=price, pending=pending, at=at)

@@ -1,0 +1,85 @@
+"""Bring the broker's ledger into the books: deals once, in any order of arrival, and what follows from them."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import Q
+
+from brokers.domain import Deal as BrokerDeal
+from orders.models import Deal, IntentKind, IntentState, OrderIntent, OrderStatus
+from orders.services import transition
+
+
+def import_deals(account_id: int, deals: Sequence[BrokerDeal]) -> list[int]:
+    """Store the deals that are new, inside the caller's transaction, and return the position ids that they touch."""
+    tickets = [d.ticket for d in deals]
+    known = set(Deal.objects.filter(account_id=account_id, ticket__in=tickets).values_list("ticket", flat=True))
+    fresh = {d.ticket: d for d in deals if d.ticket not in known}
+    Deal.objects.bulk_create(
+        [
+            Deal(
+                account_id=account_id,
+                ticket=d.ticket,
+                order_ticket=d.order,
+                position_id=d.position_id,
+                symbol=d.symbol,
+                kind=d.kind,
+                entry=d.entry,
+                reason=d.reason,
+                volume=round(d.volume, 4),
+                price=round(d.price, 8),
+                profit=round(d.profit, 2),
+                swap=round(d.swap, 2),
+                commission=round(d.commission, 2),
+                fee=round(d.fee, 2),
+                magic=d.magic,
+                comment=d.comment[:64],
+                at=d.at,
+            )
+            for d in fresh.values()
+        ],
+        ignore_conflicts=True,
+    )
+    return sorted({d.position_id for d in fresh.values() if d.position_id})
+
+
+def book_figures(account_id: int, position_ids: Collection[int]) -> list[int]:
+    """Set the booked profit, swap and commission of orders from their deals, set-based; return the cycles concerned."""
+    if not position_ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE orders_order o SET profit = d.profit, swap = d.swap, commission = d.commission
+            FROM (SELECT position_id, sum(profit) AS profit, sum(swap) AS swap, sum(commission + fee) AS commission
+                  FROM orders_deal WHERE account_id = %(account)s AND position_id = ANY(%(ids)s) GROUP BY position_id) d
+            WHERE o.account_id = %(account)s AND o.identifier = d.position_id
+              AND (o.profit, o.swap, o.commission) IS DISTINCT FROM (d.profit, d.swap, d.commission)
+            RETURNING o.cycle_id
+            """,
+            {"account": account_id, "ids": list(position_ids)},
+        )
+        return sorted({row[0] for row in cursor.fetchall() if row[0] is not None})
+
+
+def finish_intents(account_id: int, *, fence: int, at: datetime) -> int:
+    """Finish accepted intents whose deals are in the books, inside the caller's transaction; return how many."""
+    rows = OrderIntent.objects.filter(
+        Q(kind=IntentKind.CLOSE) | Q(kind=IntentKind.OPEN),
+        account_id=account_id,
+        state__in=(IntentState.ACCEPTED, IntentState.PARTIAL),
+        reply_order__isnull=False,
+    ).values_list("id", "state", "kind", "reply_order", "order__status", "volume")
+    done = 0
+    for pk, state, kind, reply_order, status, volume in rows:
+        filled = sum(
+            Deal.objects.filter(account_id=account_id, order_ticket=reply_order).values_list("volume", flat=True)
+        )
+        if filled >= volume or (kind == IntentKind.CLOSE and status == OrderStatus.CLOSED):
+            done += transition(
+                pk, state, IntentState.FILLED, fence=fence, why="its deals are in the books", at=at, done_at=at,
+                filled_volume=filled,
+            )
+    return done
+

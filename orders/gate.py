@@ -1,0 +1,43 @@
+"""The two doors that money passes: a fenced write, and the send gate. The engine's lease implements both."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Protocol
+
+from django.db import transaction
+
+
+class LeaseLost(Exception):
+    """This engine does not hold the account any more: it must stop at once, writing and sending nothing."""
+
+
+class Gate(Protocol):
+    """What an account's session holds while it may act."""
+
+    @property
+    def account_id(self) -> int: ...
+
+    @property
+    def token(self) -> int:
+        """The fencing token; grows with every change of holder."""
+        ...
+
+    def assert_current(self) -> None:
+        """Inside a transaction: lock the lease row against a change of holder. Raises LeaseLost."""
+        ...
+
+    def why_not_send(self, token: str, deadline: datetime) -> str | None:
+        """Say why this intent must not be sent now, or None; its token goes into the send journal when it may."""
+        ...
+
+
+@contextmanager
+def fenced(gate: Gate, *, durable: bool = False) -> Iterator[None]:
+    """Run one transaction that can only commit while the account is still ours. Raises LeaseLost.
+
+    `durable`: refuse to run inside another transaction, so that leaving the block means that the rows are on disk.
+    """
+    with transaction.atomic(durable=durable):
+        gate.assert_current()
+        yield

@@ -1,0 +1,193 @@
+"""The send path: claim, commit SENT, send once, record what came of it (design.md §4)."""
+
+from datetime import datetime
+from typing import Protocol
+
+from brokers.domain import (
+    CancelOrder,
+    ChangeStops,
+    ClosePosition,
+    OpenPosition,
+    OrderKind,
+    PlaceOrder,
+    Request,
+    Side,
+)
+from core.clock import Clock
+from core.outcome import Accepted, Outcome, Refused, Unknown
+from events import live
+from events.services import record
+from orders.domain import SEND_DEADLINE
+from orders.gate import Gate, fenced
+from orders.models import IntentKind, IntentState, Order, OrderIntent, OrderStatus
+from orders.services import transition
+
+
+class Sender(Protocol):
+    """The part of a gateway that this module needs."""
+
+    def send(self, request: Request) -> Outcome: ...
+
+
+def request_of(intent: OrderIntent) -> Request:
+    """Turn an intent into the gateway's request."""
+    side, volume = Side(intent.side), float(intent.volume)
+    sl, tp = float(intent.sl), float(intent.tp)
+    match intent.kind:
+        case IntentKind.OPEN:
+            return OpenPosition(intent.symbol, side, volume, intent.magic, intent.comment, sl, tp)
+        case IntentKind.CLOSE:
+            return ClosePosition(intent.symbol, side, volume, intent.ticket, intent.magic, intent.comment)
+        case IntentKind.PLACE:
+            kind, price = OrderKind(intent.order_kind), float(intent.price)
+            return PlaceOrder(intent.symbol, side, kind, volume, price, intent.magic, intent.comment, sl, tp)
+        case IntentKind.CANCEL:
+            return CancelOrder(intent.symbol, intent.ticket, intent.magic)
+        case IntentKind.STOPS:
+            return ChangeStops(intent.symbol, intent.ticket, sl, tp, intent.magic)
+    raise ValueError(f"intent {intent.token} is of an unknown kind {intent.kind!r}")
+
+
+def send_intent(intent: OrderIntent, *, gateway: Sender, gate: Gate, clock: Clock) -> Outcome | None:
+    """Carry out a PLANNED intent at most once and record its outcome. Returns None when it must not be sent.
+
+    Raises LeaseLost when the account is not ours any more. SENT has to be durable before the request leaves, so this
+    refuses to run inside a transaction (RuntimeError).
+    """
+    at = clock.now()
+    deadline = at + SEND_DEADLINE
+    with fenced(gate, durable=True):
+        claimed = transition(intent.pk, IntentState.PLANNED, IntentState.CLAIMED, fence=gate.token, why="claimed", at=at)
+    if not claimed:
+        return None
+    objection = gate.why_not_send(intent.token, deadline)
+    if objection is not None:
+        with fenced(gate, durable=True):
+            transition(
+                intent.pk, IntentState.CLAIMED, IntentState.REFUSED, fence=gate.token, why=objection, at=at, done_at=at
+            )
+        return None
+    with fenced(gate, durable=True):
+        sent = transition(
+            intent.pk,
+            IntentState.CLAIMED,
+            IntentState.SENT,
+            fence=gate.token,
+            why="handed to the broker",
+            at=at,
+            sent_at=at,
+            deadline=deadline,
+        )
+    if not sent:
+        return None
+    outcome = gateway.send(request_of(intent))
+    record_outcome(intent, outcome, gate=gate, clock=clock)
+    return outcome
+
+
+def record_outcome(intent: OrderIntent, outcome: Outcome, *, gate: Gate, clock: Clock) -> None:
+    """Write down what came of a send, with the order that it made, in one transaction."""
+    at = clock.now()
+    with fenced(gate):
+        match outcome:
+            case Accepted():
+                _accepted(intent, outcome, gate=gate, at=at)
+            case Refused():
+                transition(
+                    intent.pk, IntentState.SENT, IntentState.REFUSED, fence=gate.token, why=f"{outcome.reason}: {outcome.text}",
+                    at=at, done_at=at, reply_code=outcome.code, reply_text=f"{outcome.reason} {outcome.text}".strip()[:200],
+                )
+                kind = "ORDER_CLOSE_FAILED" if intent.kind == IntentKind.CLOSE else "ORDER_REFUSED"
+                record(
+                    kind=kind, level="warning", at=at, account_id=gate.account_id, bot_id=intent.bot_id,
+                    cycle_id=intent.cycle_id, order_id=intent.order_id,
+                    text=f"The broker refused to {intent.kind} {intent.volume} {intent.symbol}: {outcome.reason} {outcome.text}",
+                )
+            case Unknown():
+                transition(
+                    intent.pk, IntentState.SENT, IntentState.UNKNOWN, fence=gate.token, why=outcome.cause, at=at,
+                    reply_code=outcome.code, reply_text=outcome.cause[:200],
+                )
+                record(
+                    kind="ORDER_UNKNOWN", level="warning", at=at, account_id=gate.account_id, bot_id=intent.bot_id,
+                    cycle_id=intent.cycle_id,
+                    text=f"Nobody knows what came of intent {intent.token} ({outcome.cause}); looking it up at the broker.",
+                )
+
+
+def _accepted(intent: OrderIntent, outcome: Accepted, *, gate: Gate, at: datetime) -> None:
+    done = outcome.filled > 0 and intent.kind == IntentKind.OPEN
+    over = intent.kind in (IntentKind.CANCEL, IntentKind.STOPS)
+    state = IntentState.FILLED if done or over else IntentState.ACCEPTED
+    if not transition(
+        intent.pk,
+        IntentState.SENT,
+        state,
+        fence=gate.token,
+        why=outcome.text or "accepted by the broker",
+        at=at,
+        done_at=at if state == IntentState.FILLED else None,
+        reply_code=outcome.code,
+        reply_order=outcome.order,
+        reply_deal=outcome.deal,
+        reply_text=outcome.text[:200],
+        filled_volume=round(outcome.filled, 4),
+    ):
+        return
+    if done or intent.kind == IntentKind.PLACE:
+        open_order(
+            intent,
+            ticket=outcome.order,
+            volume=outcome.filled if done else float(intent.volume),
+            price=outcome.price if done else float(intent.price),
+            pending=not done,
+            at=at,
+        )
+    elif intent.kind == IntentKind.CANCEL and intent.order_id is not None:
+        Order.objects.filter(pk=intent.order_id, status=OrderStatus.PENDING).update(
+            status=OrderStatus.CANCELLED, closed_at=at
+        )
+    elif intent.kind == IntentKind.STOPS and intent.order_id is not None:
+        Order.objects.filter(pk=intent.order_id).update(sl=intent.sl, tp=intent.tp)
+
+
+def open_order(intent: OrderIntent, *, ticket: int, volume: float, price: float, pending: bool, at: datetime) -> Order:
+    """Write the order that an intent made, inside the caller's transaction; the same order found twice is one row.
+
+    On a hedging account the position's identifier is the ticket of the order that opened it (MetaTrader 5 reference).
+    """
+    order, created = Order.objects.get_or_create(
+        account_id=intent.account_id,
+        identifier=ticket,
+        defaults={
+            "bot_id": intent.bot_id,
+            "cycle_id": intent.cycle_id,
+            "intent": intent,
+            "ticket": ticket,
+            "symbol": intent.symbol,
+            "side": intent.side,
+            "status": OrderStatus.PENDING if pending else OrderStatus.OPEN,
+            "level": intent.level or 0,
+            "magic": intent.magic,
+            "comment": intent.comment,
+            "volume": round(volume, 4),
+            "volume_initial": round(volume, 4),
+            "price_open": round(price, 8),
+            "sl": intent.sl,
+            "tp": intent.tp,
+            "opened_at": at,
+        },
+    )
+    if created:
+        what = "placed" if pending else "filled"
+        record(
+            kind="ORDER_PLACED" if pending else "ORDER_FILLED",
+            text=f"{intent.get_side_display()} {volume:g} {intent.symbol} {what} at {price:g} ({intent.why})",
+            account_id=intent.account_id,
+            bot_id=intent.bot_id,
+            cycle_id=intent.cycle_id,
+            order_id=order.pk,
+            at=at,
+        )
+        live.publish(intent.account_id, "order", {"id": order.pk, "status": order.status, "ticket": ticket})
+    return order

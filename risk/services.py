@@ -1,0 +1,52 @@
+"""Raise and lift blocks. A block says who forbids entries on what and why; nothing else needs to know who objects."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from events import live
+from events.services import record
+from risk.models import Block
+
+
+@transaction.atomic
+def raise_block(
+    *, account_id: int, cause: str, reason: str, at: datetime, bot_id: int | None = None, by_id: int | None = None
+) -> Block:
+    """Forbid entries on an account, or on one bot; the same cause raised twice is one block."""
+    block, created = Block.objects.get_or_create(
+        account_id=account_id,
+        bot_id=bot_id,
+        cause=cause,
+        lifted_at=None,
+        defaults={"reason": reason[:300], "raised_at": at, "raised_by_id": by_id},
+    )
+    if created:
+        record(
+            kind="BLOCK_RAISED", level="warning", text=f"No new entries ({cause}): {reason}"[:500],
+            account_id=account_id, bot_id=bot_id, at=at,
+        )
+        live.publish(account_id, "state", {"block": cause})
+    return block
+
+
+@transaction.atomic
+def lift_block(*, block_id: int, why: str, at: datetime, by_id: int | None = None) -> bool:
+    """Lift a block; returns False when it was lifted before."""
+    won = Block.objects.filter(pk=block_id, lifted_at__isnull=True).update(
+        lifted_at=at, lifted_by_id=by_id, lifted_why=why[:300]
+    )
+    if won:
+        block = Block.objects.get(pk=block_id)
+        record(
+            kind="BLOCK_LIFTED", text=f"Entries allowed again ({block.cause}): {why}"[:500],
+            account_id=block.account_id, bot_id=block.bot_id, at=at,
+        )
+        live.publish(block.account_id, "state", {"lifted": block.cause})
+    return bool(won)
+
+
+def lift_cause(*, account_id: int, cause: str, why: str, at: datetime, bot_id: int | None = None) -> bool:
+    """Lift the standing block of a cause, if there is one."""
+    block = Block.objects.filter(account_id=account_id, bot_id=bot_id, cause=cause, lifted_at__isnull=True).first()
+    return block is not None and lift_block(block_id=block.pk, why=why, at=at)

@@ -1,0 +1,44 @@
+"""The structured log that every process of the site writes."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+from tradingsite.logs import JsonFormatter, SharedRotatingFile
+
+
+def handler(path: Path, size_max: int = 0) -> SharedRotatingFile:
+    made = SharedRotatingFile(path, maxBytes=size_max, backupCount=2, encoding="utf-8", delay=True)
+    made.setFormatter(JsonFormatter())
+    return made
+
+
+def record(text: str, **extra: object) -> logging.LogRecord:
+    made = logging.makeLogRecord({"msg": text, "levelname": "INFO", "name": "orders", **extra})
+    return made
+
+
+def test_a_record_is_one_json_object_with_its_extras(tmp_path: Path) -> None:
+    log = handler(tmp_path / "log")
+    try:
+        raise ValueError("lot")
+    except ValueError:
+        log.emit(record("order\nrefused", ticket=7, exc_info=sys.exc_info()))
+    log.close()
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    seen = json.loads(line)
+    assert (seen["message"], seen["ticket"], seen["logger"]) == ("order\nrefused", 7, "orders")
+    assert "ValueError: lot" in seen["traceback"]
+    assert seen["at"].endswith("+00:00")
+
+
+def test_two_writers_share_a_rotated_file_and_lose_no_line(tmp_path: Path) -> None:
+    one, other = handler(tmp_path / "log", 400), handler(tmp_path / "log", 400)
+    for number in range(4):
+        one.emit(record(f"one {number}"))
+        other.emit(record(f"other {number}"))
+    one.close()
+    other.close()
+    lines = [line for path in tmp_path.glob("log*") if path.suffix != ".lock" for line in path.read_text().splitlines()]
+    assert {json.loads(line)["message"] for line in lines} == {f"{who} {n}" for who in ("one", "other") for n in range(4)}

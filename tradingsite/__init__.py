@@ -1,0 +1,1 @@
+"""The site: settings, URLs, ASGI application, embedded PostgreSQL and system checks."""

@@ -1,0 +1,316 @@
+"""The environment variables of the site, typed and checked before anything starts.
+
+Values come from the process environment, then from `NAME_FILE` (secrets only: the path of a file that holds the
+value), then from a `.env` file beside `manage.py`. What is wrong is refused naming the variable, never its value.
+`python -m tradingsite.env` prints `.env.example`, which is made from this module.
+"""
+
+import base64
+import binascii
+import difflib
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+CREDENTIAL_KEY_BYTES = 32
+SECRET_KEY_LENGTH_MIN = 50
+PREFIX = "TRADING_"
+# Read by the engine's and the tests' own entry points, so not a mistyped setting.
+FOREIGN_VARIABLES = frozenset({"TRADING_TEST_BROWSER"})
+
+CommaList = Annotated[tuple[str, ...], NoDecode]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+class EnvError(ValueError):
+    """The environment can't be used. Its text has one line for each wrong variable and says what to do."""
+
+
+class Env(BaseSettings):
+    """Everything that a person may set from outside. Field names in lower case are the variables' names."""
+
+    model_config = SettingsConfigDict(
+        case_sensitive=False, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    trading_env: Literal["local", "production"] = Field(
+        "local",
+        description="`local` makes its own secrets under TRADING_VAR_DIR; `production` has no default secret.",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Signs sessions and tokens; at least 50 characters. Required in production, made for you in local.",
+    )
+    trading_credential_keys: SecretStr | None = Field(
+        None,
+        description="Key ring for broker passwords: `id:base64 of 32 bytes`, comma separated; the first one encrypts, "
+        "all decrypt. Required in production, made for you in local.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="postgresql://user:password@host:5432/name. Empty: an embedded PostgreSQL under TRADING_VAR_DIR.",
+    )
+    trading_var_dir: Path = Field(
+        BASE_DIR / "var", description="Folder for what the site makes itself: database, logs, secrets, candles."
+    )
+    allowed_hosts: CommaList = Field(
+        ("localhost", "127.0.0.1", "[::1]"), description="Host names that the site answers to, comma separated."
+    )
+    csrf_trusted_origins: CommaList = Field(
+        (), description="Origins that may post forms, with scheme, comma separated: https://desk.example.com"
+    )
+    debug: bool = Field(False, description="Shows tracebacks in the browser. Never in production.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+    max_bots: int = Field(10, ge=1, le=1000, description="Bots that may run at once.")
+    update_interval: float = Field(
+        0.1, ge=0.01, le=60, description="Shortest interval of a bot's decisions and of the command inbox, seconds."
+    )
+    heartbeat_interval: float = Field(60, ge=1, le=3600, description="Seconds between two heartbeats of an engine.")
+    mt5_login: int | None = Field(None, ge=1, description="Login of a first account, made when the database is empty.")
+    mt5_password: SecretStr | None = Field(None, description="Password of that account.")
+    mt5_server: str | None = Field(None, description="Trade server of that account, as the terminal shows it.")
+    mt5_path: str | None = Field(None, description="Path of that account's terminal64.exe.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put `NAME_FILE` between the environment and the `.env` file."""
+        return init_settings, env_settings, _SecretFiles(settings_cls), dotenv_settings
+
+    @field_validator("allowed_hosts", "csrf_trusted_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("csrf_trusted_origins")
+    @classmethod
+    def _origins_have_a_scheme(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(urlsplit(origin).scheme not in {"http", "https"} or not urlsplit(origin).netloc for origin in value):
+            raise ValueError("each origin starts with http:// or https://")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SECRET_KEY_LENGTH_MIN:
+            raise ValueError(f"needs at least {SECRET_KEY_LENGTH_MIN} characters")
+        return value
+
+    @field_validator("trading_credential_keys")
+    @classmethod
+    def _ring_is_sound(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_key_ring(value.get_secret_value())
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _names_a_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            database_parts(value.get_secret_value())
+        return value
+
+    @field_validator("trading_var_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value if value.is_absolute() else BASE_DIR / value
+
+    @model_validator(mode="after")
+    def _production_has_no_defaults(self) -> Self:
+        if self.trading_env == "production":
+            required = ("secret_key", "trading_credential_keys", "allowed_hosts")
+            missing = [name.upper() for name in required if name not in self.model_fields_set]
+            if missing:
+                raise ValueError(f"{', '.join(missing)}: required when TRADING_ENV=production, there is no default")
+            if self.debug:
+                raise ValueError("DEBUG: must be off when TRADING_ENV=production")
+            if "*" in self.allowed_hosts:
+                raise ValueError("ALLOWED_HOSTS: name the hosts, `*` lets anyone choose the host name")
+        return self
+
+    @model_validator(mode="after")
+    def _first_account_is_whole(self) -> Self:
+        given = {name: getattr(self, name) is not None for name in ("mt5_login", "mt5_password", "mt5_server")}
+        if any(given.values()) and not all(given.values()):
+            absent = ", ".join(name.upper() for name, here in given.items() if not here)
+            raise ValueError(f"{absent}: a first account needs MT5_LOGIN, MT5_PASSWORD and MT5_SERVER together")
+        return self
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Read the secrets whose `NAME_FILE` variable names a file."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Give nothing for a single field: the whole is read at once by `__call__`."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Give the values of every secret that was named by file.
+
+        Raises:
+            EnvError: The file can't be read, is empty, or the variable is set both ways.
+        """
+        variables = {**_dotenv_variables(), **os.environ}
+        found: dict[str, Any] = {}
+        for name in secret_names():
+            path = variables.get(f"{name}_FILE")
+            if not path:
+                continue
+            if os.environ.get(name):
+                raise EnvError(f"{name}: set {name} or {name}_FILE, not both")
+            try:
+                found[name.lower()] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise EnvError(f"{name}_FILE: the file can't be read ({type(error).__name__})") from None
+            if not found[name.lower()]:
+                raise EnvError(f"{name}_FILE: the file is empty")
+        return found
+
+
+def secret_names() -> list[str]:
+    """List the variables that hold secrets, in upper case."""
+    return [name.upper() for name, field in Env.model_fields.items() if "SecretStr" in str(field.annotation)]
+
+
+def parse_key_ring(text: str) -> dict[str, bytes]:
+    """Parse `id:base64,id:base64` into ids and 32-byte keys; the first one is the key that encrypts.
+
+    Raises:
+        ValueError: An id is missing or given twice, or a key is not 32 bytes of base64. Keys are never in the text.
+    """
+    ring: dict[str, bytes] = {}
+    for number, entry in enumerate((part.strip() for part in text.split(",") if part.strip()), start=1):
+        key_id, colon, encoded = entry.partition(":")
+        if not colon or not key_id or not key_id.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"entry {number} is not `id:base64 of {CREDENTIAL_KEY_BYTES} bytes`")
+        if key_id in ring:
+            raise ValueError(f"entry {number} repeats an id")
+        try:
+            key = base64.b64decode(encoded.replace("-", "+").replace("_", "/"), validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError(f"entry {number} is not base64") from None
+        if len(key) != CREDENTIAL_KEY_BYTES:
+            raise ValueError(f"entry {number} holds {len(key)} bytes, {CREDENTIAL_KEY_BYTES} are needed")
+        ring[key_id] = key
+    if not ring:
+        raise ValueError("holds no key")
+    return ring
+
+
+def database_parts(url: str) -> dict[str, str]:
+    """Split a PostgreSQL URL into Django's NAME, USER, PASSWORD, HOST, PORT and the rest as `OPTIONS` pairs.
+
+    Raises:
+        ValueError: Another scheme, a broken port or no database name. The URL is never in the text.
+    """
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        if urlsplit(url).scheme not in {"postgres", "postgresql"}:
+            raise ValueError
+        given = conninfo_to_dict(url)
+        if not str(given.get("port") or "0").replace(",", "").isdigit():
+            raise ValueError
+    except (ProgrammingError, ValueError):
+        raise ValueError("is not a URL like postgresql://user:password@host:5432/name") from None
+    if not given.get("dbname"):
+        raise ValueError("names no database: postgresql://user:password@host:5432/name")
+    return {key: str(value) for key, value in given.items() if value is not None}
+
+
+def _dotenv_variables() -> dict[str, str]:
+    """Read the `.env` file beside `manage.py`, if there is one."""
+    return {key.upper(): value for key, value in dotenv_values(BASE_DIR / ".env").items() if value is not None}
+
+
+def _refuse_unknown(variables: Mapping[str, str]) -> None:
+    """Refuse a mistyped `TRADING_` variable, which would otherwise be ignored in silence.
+
+    Raises:
+        EnvError: A variable begins with `TRADING_` and is none of ours.
+    """
+    known = {name.upper() for name in Env.model_fields} | {f"{name}_FILE" for name in secret_names()}
+    problems = []
+    for name in sorted(name for name in variables if name.upper().startswith(PREFIX)):
+        if name.upper() in known | FOREIGN_VARIABLES:
+            continue
+        close = difflib.get_close_matches(name.upper(), known, n=1)
+        problems.append(f"{name}: unknown setting" + (f", did you mean {close[0]}?" if close else ", remove it"))
+    if problems:
+        raise EnvError("\n".join(problems))
+
+
+@lru_cache(maxsize=1)
+def load() -> Env:
+    """Read and check the environment, once for each process.
+
+    Raises:
+        EnvError: Something is missing, unknown or wrong.
+    """
+    return read()
+
+
+def read() -> Env:
+    """Read and check the environment afresh.
+
+    Raises:
+        EnvError: Something is missing, unknown or wrong.
+    """
+    _refuse_unknown({**_dotenv_variables(), **os.environ})
+    try:
+        return Env(_env_file=BASE_DIR / ".env")
+    except ValidationError as error:
+        raise EnvError("\n".join(_problem(item) for item in error.errors(include_input=False))) from None
+
+
+def _problem(item: Any) -> str:
+    """Give one line for one validation error. Errors about several variables name them themselves."""
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{str(item['loc'][0]).upper()}: {message}" if item["loc"] else message
+
+
+def example() -> str:
+    """Give the text of `.env.example`."""
+    lines = [
+        "# Settings of the trading site. Copy to .env and uncomment what you need; `make run` needs none of them.",
+        "# A secret may also come from a file: NAME_FILE=/path/of/the/file instead of NAME=value.",
+        "# Made by `make envexample`; do not edit.",
+    ]
+    secrets = set(secret_names())
+    for name, field in Env.model_fields.items():
+        default = field.default
+        if isinstance(default, tuple):
+            default = ",".join(default)
+        elif isinstance(default, bool):
+            default = str(default).lower()
+        elif isinstance(default, Path):
+            default = default.relative_to(BASE_DIR).as_posix()
+        note = " Secret." if name.upper() in secrets else ""
+        lines += ["", f"# {field.description}{note}", f"# {name.upper()}={'' if default is None else default}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(example())

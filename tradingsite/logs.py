@@ -1,0 +1,98 @@
+"""Logging: readable lines on the console, one JSON object a line in `var/log`, rotated."""
+
+import contextlib
+import datetime
+import json
+import logging
+import logging.handlers
+import os
+from pathlib import Path
+from typing import Any
+
+from tradingsite.postgres.locks import file_lock
+
+FILE_BYTES_MAX = 10_000_000
+FILES_KEPT = 5
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Write a record as one JSON object: time in UTC, level, logger, process, message and whatever `extra` holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line."""
+        line: dict[str, Any] = {
+            "at": datetime.datetime.fromtimestamp(record.created, tz=datetime.UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "pid": record.process,
+            "thread": record.threadName,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def logging_settings(level: str, folder: Path, *, to_file: bool) -> dict[str, Any]:
+    """Give Django's LOGGING. The file opens at the first record, so a command that logs nothing makes none."""
+    handlers: dict[str, Any] = {"console": {"class": "logging.StreamHandler", "formatter": "text"}}
+    if to_file:
+        folder.mkdir(parents=True, exist_ok=True)
+        handlers["file"] = {
+            "class": "tradingsite.logs.SharedRotatingFile",
+            "filename": str(folder / "trading.jsonl"),
+            "maxBytes": FILE_BYTES_MAX,
+            "backupCount": FILES_KEPT,
+            "encoding": "utf-8",
+            "delay": True,
+            "formatter": "json",
+        }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"},
+            "json": {"()": "tradingsite.logs.JsonFormatter"},
+        },
+        "handlers": handlers,
+        "root": {"handlers": list(handlers), "level": level},
+        "loggers": {
+            "django.request": {"level": "ERROR"},
+            "django.channels.server": {"level": "WARNING"},
+            "daphne": {"level": "WARNING"},
+            "asyncio": {"level": "WARNING"},
+        },
+    }
+
+
+class SharedRotatingFile(logging.handlers.RotatingFileHandler):
+    """A rotating log file that several processes write.
+
+    Each process has the file open by itself. When one has renamed it, the others notice and open the new one.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, after looking whether the file is still the one that was opened."""
+        if self.stream is not None and not self._is_current():
+            self.stream.close()
+            self.stream = None
+        super().emit(record)
+
+    def doRollover(self) -> None:
+        """Rename the file, unless another process did so since it was opened here."""
+        with file_lock(Path(self.baseFilename).with_suffix(".lock")):
+            if self._is_current():
+                with contextlib.suppress(PermissionError):  # Windows: open elsewhere, so it grows until it is not
+                    super().doRollover()
+            if self.stream is None:
+                self.stream = self._open()
+
+    def _is_current(self) -> bool:
+        if self.stream is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self.stream.fileno()), os.stat(self.baseFilename))
+        except (OSError, ValueError):
+            return False

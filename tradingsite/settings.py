@@ -1,0 +1,200 @@
+"""Django's settings. What a person may change comes from `tradingsite.env`; the rest is decided here."""
+
+from typing import Any
+
+from tradingsite import env as _env
+from tradingsite.logs import logging_settings
+from tradingsite.queues import queue_settings
+from tradingsite.secretfiles import kept, new_key_ring, new_secret_key
+from tradingsite.unfold import unfold_settings
+
+ENV = _env.load()
+BASE_DIR = _env.BASE_DIR
+VAR_DIR = ENV.trading_var_dir
+IS_PRODUCTION = ENV.trading_env == "production"
+
+# Secrets: given in production, made once under var/ otherwise
+SECRET_KEY = (
+    ENV.secret_key.get_secret_value() if ENV.secret_key is not None else kept(VAR_DIR / "secret_key", new_secret_key)
+)
+# id → 32 bytes; the first key encrypts, all decrypt
+CREDENTIAL_KEYS = _env.parse_key_ring(
+    ENV.trading_credential_keys.get_secret_value()
+    if ENV.trading_credential_keys is not None
+    else kept(VAR_DIR / "credential_key", new_key_ring)
+)
+
+DEBUG = ENV.debug
+ALLOWED_HOSTS = list(ENV.allowed_hosts)
+CSRF_TRUSTED_ORIGINS = list(ENV.csrf_trusted_origins)
+
+INSTALLED_APPS = [
+    "daphne",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django.contrib.humanize",
+    "channels",
+    "django_q",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_filters",
+    "events",
+    "accounts",
+    "marketdata",
+    "strategies",
+    "orders",
+    "cycles",
+    "risk",
+    "reconciliation",
+    "engine",
+    "backtesting",
+    "dashboard",
+    "tradingsite",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "tradingsite.urls"
+ASGI_APPLICATION = "tradingsite.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _database() -> dict[str, Any]:
+    """Give the default database: the one of DATABASE_URL, else the embedded server, which starts when first used."""
+    common = {"CONN_MAX_AGE": 0, "TIME_ZONE": None, "ATOMIC_REQUESTS": False}
+    if ENV.database_url is None:
+        return {"ENGINE": "tradingsite.pgbackend", "NAME": "trading", **common}
+    parts = _env.database_parts(ENV.database_url.get_secret_value())
+    known = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **{name: parts.pop(key, "") for name, key in known.items()},
+        "OPTIONS": {"connect_timeout": "10", **parts},
+        **common,
+    }
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# A context manager that a long session enters before it uses the database, by name: `engine` may not import the site.
+DATABASE_SESSION = "tradingsite.postgres.using"
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [path for path in (BASE_DIR / "static",) if path.is_dir()]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "tradingsite.staticfinders.LightweightChartsFinder",
+]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if IS_PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+# A local site serves straight from the packages, so that nothing has to be collected before it runs.
+WHITENOISE_USE_FINDERS = not IS_PRODUCTION
+WHITENOISE_AUTOREFRESH = not IS_PRODUCTION
+MEDIA_ROOT = VAR_DIR / "media"
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_PRODUCTION
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+if IS_PRODUCTION:
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+    # TLS ends at the proxy in front of the site, which sets this header itself.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+
+Q_CLUSTER = queue_settings()
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "PAGE_SIZE": 100,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Trading desk",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+LOGGING = logging_settings(ENV.log_level, VAR_DIR / "log", to_file=True)
+UNFOLD = unfold_settings()
+
+# What the engine reads
+TRADING_ENV = ENV.trading_env
+MAX_BOTS = ENV.max_bots
+UPDATE_INTERVAL = ENV.update_interval
+HEARTBEAT_INTERVAL = ENV.heartbeat_interval
+LOG_LEVEL = ENV.log_level
+MT5_LOGIN = ENV.mt5_login
+MT5_PASSWORD = ENV.mt5_password.get_secret_value() if ENV.mt5_password is not None else None
+MT5_SERVER = ENV.mt5_server
+MT5_PATH = ENV.mt5_path

@@ -1,0 +1,38 @@
+"""How the admin looks: titles, the badge that says which money is at stake, and the navigation."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+
+def environment_badge(request: HttpRequest) -> tuple[str, str]:
+    """Give the badge's text and colour: LIVE in red as soon as one account trades real money."""
+    from django.apps import apps
+    from django.db import DatabaseError
+
+    del request
+    try:
+        live = apps.get_model("accounts", "TradingAccount").objects.filter(demo=False).exists()
+    except (LookupError, DatabaseError):
+        return "UNKNOWN", "warning"
+    return ("LIVE", "danger") if live else ("DEMO", "info")
+
+
+def unfold_settings() -> dict[str, Any]:
+    """Give the UNFOLD setting."""
+    return {
+        "SITE_TITLE": "Trading desk",
+        "SITE_HEADER": "Trading desk",
+        "SITE_SYMBOL": "candlestick_chart",
+        "SITE_URL": "/admin/",
+        "SHOW_HISTORY": True,
+        "SHOW_VIEW_ON_SITE": False,
+        "ENVIRONMENT": "tradingsite.unfold.environment_badge",
+        "COMMAND": {"search_models": True},
+        "SIDEBAR": {
+            "show_search": True,
+            "command_search": True,
+            "show_all_applications": False,
+            "navigation": "dashboard.navigation.sidebar",
+        },
+    }
