@@ -100,7 +100,9 @@ class Symbol(models.Model):
 
     account = models.ForeignKey(TradingAccount, on_delete=models.CASCADE, related_name="symbols")
     name = models.CharField(max_length=29, help_text="Our name, for example EURUSD.")
-    broker_name = models.CharField(max_length=29, blank=True, help_text="The broker's, for example EURUSD.r; empty: find it.")
+    broker_name = models.CharField(
+        max_length=29, blank=True, help_text="The broker's, for example EURUSD.r; empty: find it."
+    )
     digits = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
     point = models.FloatField(null=True, blank=True, editable=False)
     volume_min = models.FloatField(null=True, blank=True, editable=False)

@@ -166,5 +166,3 @@ class CyclesManager:
 def _differs(cycle: Cycle, found: CycleFigures) -> bool:
     cent = Decimal(str(CENT))
     return abs(cycle.realized_profit - found.realized) >= cent or cycle.total_volume != found.volume
-
-

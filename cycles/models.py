@@ -52,7 +52,8 @@ class Cycle(models.Model):
             models.CheckConstraint(condition=Q(status__in=CycleStatus.values), name="cycle_status_known"),
             models.CheckConstraint(condition=Q(side__in=("buy", "sell")), name="cycle_side_known"),
             models.CheckConstraint(
-                condition=Q(status="closed", closed_at__isnull=False) | (~Q(status="closed") & Q(closed_at__isnull=True)),
+                condition=Q(status="closed", closed_at__isnull=False)
+                | (~Q(status="closed") & Q(closed_at__isnull=True)),
                 name="cycle_closed_has_time",
             ),
             models.CheckConstraint(

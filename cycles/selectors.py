@@ -6,12 +6,12 @@ from datetime import datetime
 
 from django.db.models import F
 
+from brokers.domain import Side
 from cycles.domain import OrderFigures
 from cycles.models import Cycle, CycleStatus
 from orders.domain import KnownIntent
 from orders.models import AccountMarks, Order
 from orders.selectors import intents_under_way
-from brokers.domain import Side
 from strategies.domain import CycleView, InFlight, Leg
 
 ACTIVE = (CycleStatus.OPEN, CycleStatus.CLOSING)
@@ -40,18 +40,40 @@ def legs_by_cycle(account_id: int) -> dict[int, list[Leg]]:
     marks = AccountMarks.objects.filter(account_id=account_id).first()
     swaps = dict(zip(marks.identifiers, marks.swaps, strict=True)) if marks is not None else {}
     legs: dict[int, list[Leg]] = defaultdict(list)
-    rows = Order.objects.filter(
-        account_id=account_id, status__in=("open", "pending"), cycle__isnull=False
-    ).order_by("opened_at", "id")
+    rows = Order.objects.filter(account_id=account_id, status__in=("open", "pending"), cycle__isnull=False).order_by(
+        "opened_at", "id"
+    )
     for r in rows.values_list(
-        "cycle_id", "id", "ticket", "level", "side", "volume", "price_open", "sl", "tp", "identifier", "commission",
-        "opened_at", "status", "swap", "profit",
+        "cycle_id",
+        "id",
+        "ticket",
+        "level",
+        "side",
+        "volume",
+        "price_open",
+        "sl",
+        "tp",
+        "identifier",
+        "commission",
+        "opened_at",
+        "status",
+        "swap",
+        "profit",
     ):
         legs[r[0]].append(
             Leg(
-                order_id=r[1], ticket=r[2], level=r[3], side=Side(r[4]), volume=float(r[5]), price_open=float(r[6]),
-                sl=float(r[7]), tp=float(r[8]), swap=swaps.get(r[9], 0.0) + float(r[13]) + float(r[14]),
-                commission=float(r[10]), opened_at=r[11], pending=r[12] == "pending",
+                order_id=r[1],
+                ticket=r[2],
+                level=r[3],
+                side=Side(r[4]),
+                volume=float(r[5]),
+                price_open=float(r[6]),
+                sl=float(r[7]),
+                tp=float(r[8]),
+                swap=swaps.get(r[9], 0.0) + float(r[13]) + float(r[14]),
+                commission=float(r[10]),
+                opened_at=r[11],
+                pending=r[12] == "pending",
             )
         )
     return legs

@@ -55,7 +55,11 @@ def run_commands(session: "AccountSession") -> int:
     for command in waiting:
         run = COMMANDS.get(command.kind)
         try:
-            ok, result = (True, run(session)) if run else (False, f"unknown command {command.kind!r}; known: {', '.join(COMMANDS)}")
+            ok, result = (
+                (True, run(session))
+                if run
+                else (False, f"unknown command {command.kind!r}; known: {', '.join(COMMANDS)}")
+            )
         except LeaseLost:
             raise
         except Exception as problem:  # noqa: BLE001 - the asker gets the error, the session goes on

@@ -83,7 +83,7 @@ class JobLoop:
             job.run()
         except LeaseLost:
             raise
-        except Exception as problem:  # noqa: BLE001 - one job's failure must not stop the others
+        except Exception as problem:
             job.errors += 1
             job.failures_in_a_row += 1
             job.last_error = f"{type(problem).__name__}: {problem}"[:300]

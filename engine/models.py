@@ -37,7 +37,9 @@ class EngineState(models.Model):
         DEGRADED = "degraded", "Degraded"
         UNHEALTHY = "unhealthy", "Unhealthy"
 
-    account = models.OneToOneField(TradingAccount, on_delete=models.CASCADE, primary_key=True, related_name="engine_state")
+    account = models.OneToOneField(
+        TradingAccount, on_delete=models.CASCADE, primary_key=True, related_name="engine_state"
+    )
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.STOPPED)
     prehistoric_data_loaded = models.BooleanField(default=False)
     last_indication_run = models.DateTimeField(null=True, blank=True)

@@ -76,7 +76,12 @@ class AccountSession:
         at = self.clock.now()
         self._write_state(status=EngineState.Status.STARTING, error_message="")
         with fenced(self.gate):
-            raise_block(account_id=self.account_id, cause=START_UP, reason="the books are not compared with the broker yet", at=at)
+            raise_block(
+                account_id=self.account_id,
+                cause=START_UP,
+                reason="the books are not compared with the broker yet",
+                at=at,
+            )
         try:
             self.gateway.connect()
         except BrokerError as problem:
@@ -88,7 +93,9 @@ class AccountSession:
         self.cycles.run()
         self.cycles.validate()
         with fenced(self.gate):
-            lift_cause(account_id=self.account_id, cause=START_UP, why="the books equal the broker", at=self.clock.now())
+            lift_cause(
+                account_id=self.account_id, cause=START_UP, why="the books equal the broker", at=self.clock.now()
+            )
             record(kind="ENGINE_STARTED", text="Trading engine runs this account.", account_id=self.account_id, at=at)
         self._write_state(status=self._running_or_paused(), error_message="", prehistoric_data_loaded=True)
 
@@ -109,7 +116,9 @@ class AccountSession:
             self._write_state(status=EngineState.Status.STOPPED, error_message="")
             with fenced(self.gate):
                 record(
-                    kind="ENGINE_STOPPED", text="Trading engine let go of this account.", account_id=self.account_id,
+                    kind="ENGINE_STOPPED",
+                    text="Trading engine let go of this account.",
+                    account_id=self.account_id,
                     at=self.clock.now(),
                 )
         except LeaseLost:
@@ -223,7 +232,10 @@ def write_state(gate: SendGate, fields: Mapping[str, Any], *, at: Any) -> None:
         live.publish(
             gate.account_id,
             "state",
-            {"status": state.status, "health": state.manager_health_status, "at": at.isoformat(), "error": state.error_message},
+            {
+                "status": state.status,
+                "health": state.manager_health_status,
+                "at": at.isoformat(),
+                "error": state.error_message,
+            },
         )
-
-

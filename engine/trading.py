@@ -80,7 +80,9 @@ class Trader:
     def bots(self) -> list[Bot]:
         """Read the bots that are to be asked: running ones, and paused ones for their exits."""
         return list(
-            Bot.objects.filter(account_id=self.account_id, desired_state__in=("running", "paused"), config__isnull=False)
+            Bot.objects.filter(
+                account_id=self.account_id, desired_state__in=("running", "paused"), config__isnull=False
+            )
             .select_related("config", "account")
             .order_by("id")
         )
@@ -97,7 +99,11 @@ class Trader:
         """Ask the instances whose watch fired; `woken` says by what. Returns the number of requests sent."""
         bots = {b.pk: b for b in self.bots()}
         return self._ask_all(
-            [(bots[i.bot_id], i.symbol, by) for i, by in sorted(woken.items(), key=lambda w: (w[0].bot_id, w[0].symbol)) if i.bot_id in bots]
+            [
+                (bots[i.bot_id], i.symbol, by)
+                for i, by in sorted(woken.items(), key=lambda w: (w[0].bot_id, w[0].symbol))
+                if i.bot_id in bots
+            ]
         )
 
     def _ask_all(self, questions: list[tuple[Bot, str, str]]) -> int:
@@ -164,7 +170,9 @@ class Trader:
             spec = registry.get(bot.config.strategy)
             decision = spec.decide(view, spec.params.model_validate(bot.config.values))
         except (KeyError, ValidationError) as problem:
-            raise_block(account_id=self.account_id, bot_id=bot.pk, cause=cause, reason=f"configuration: {problem}", at=at)
+            raise_block(
+                account_id=self.account_id, bot_id=bot.pk, cause=cause, reason=f"configuration: {problem}", at=at
+            )
             return None
         except Exception as problem:  # noqa: BLE001 - strategies are other people's code
             reason = f"{type(problem).__name__}: {problem}"
@@ -191,8 +199,14 @@ class Trader:
                 return self._propose([proposal], standing, asked)
             case CloseLeg():
                 leg = _leg(view, action.cycle_id, action.order_id)
-                return 0 if leg is None else self._propose(
-                    [close_proposal(bot, symbol, action.cycle_id, leg, action.volume, action.reason, trace)], standing, asked
+                return (
+                    0
+                    if leg is None
+                    else self._propose(
+                        [close_proposal(bot, symbol, action.cycle_id, leg, action.volume, action.reason, trace)],
+                        standing,
+                        asked,
+                    )
                 )
             case CloseCycle():
                 return self._leave(bot, symbol, action, view, standing, asked, trace)

@@ -19,7 +19,9 @@ class Event(models.Model):
     at = models.DateTimeField()
     kind = models.CharField(max_length=40)
     level = models.CharField(max_length=7, choices=Level.choices, default=Level.INFO)
-    account = models.ForeignKey("accounts.TradingAccount", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
+    account = models.ForeignKey(
+        "accounts.TradingAccount", on_delete=models.PROTECT, null=True, blank=True, related_name="events"
+    )
     bot = models.ForeignKey("strategies.Bot", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
     cycle = models.ForeignKey("cycles.Cycle", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
     order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
@@ -50,7 +52,9 @@ class Command(models.Model):
     kind = models.CharField(max_length=40)
     args = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=7, choices=State.choices, default=State.WAITING)
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     requested_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True, blank=True)
     result = models.CharField(max_length=500, blank=True)

@@ -57,9 +57,9 @@ def apply(
 
 def _verify_missing(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: datetime, applied: Applied) -> None:
     deals = gateway.deals_of(order.identifier)
-    ours = OrderIntent.objects.filter(
-        order_id=order.id, kind=IntentKind.CLOSE, sent_at__isnull=False
-    ).exclude(state=IntentState.REFUSED)
+    ours = OrderIntent.objects.filter(order_id=order.id, kind=IntentKind.CLOSE, sent_at__isnull=False).exclude(
+        state=IntentState.REFUSED
+    )
     closure = closure_of(deals, ours=ours.exists())
     with fenced(gate):
         if closure is None:
@@ -91,9 +91,7 @@ def _close(order: KnownOrder, closure: Closure, *, gate: Gate, at: datetime) -> 
     for pk, state in OrderIntent.objects.filter(
         order_id=order.id, kind=IntentKind.CLOSE, state__in=(IntentState.ACCEPTED, IntentState.PARTIAL)
     ).values_list("id", "state"):
-        transition(
-            pk, state, IntentState.FILLED, fence=gate.token, why="the position is closed", at=at, done_at=at
-        )
+        transition(pk, state, IntentState.FILLED, fence=gate.token, why="the position is closed", at=at, done_at=at)
     net = closure.profit + closure.swap + closure.commission
     hand = closure.reason == CloseReason.MANUAL
     kind = {"bot": "ORDER_CLOSED", "manual": "ORDER_MANUALLY_CLOSED"}.get(closure.reason, "ORDER_CLOSED_BY_MT5")
@@ -163,8 +161,14 @@ def _activate(order: KnownOrder, position: Position, *, gate: Gate, at: datetime
         )
         if order.intent_id is not None:
             transition(
-                order.intent_id, IntentState.ACCEPTED, IntentState.FILLED, fence=gate.token,
-                why="the resting order was filled", at=at, done_at=at, filled_volume=round(position.volume, 4),
+                order.intent_id,
+                IntentState.ACCEPTED,
+                IntentState.FILLED,
+                fence=gate.token,
+                why="the resting order was filled",
+                at=at,
+                done_at=at,
+                filled_volume=round(position.volume, 4),
             )
         record(
             kind="ORDER_FILLED",
@@ -193,8 +197,13 @@ def _verify_resting(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: date
         )
         if order.intent_id is not None:
             transition(
-                order.intent_id, IntentState.ACCEPTED, IntentState.REFUSED, fence=gate.token,
-                why=f"the resting order was {ended.state.value}", at=at, done_at=at,
+                order.intent_id,
+                IntentState.ACCEPTED,
+                IntentState.REFUSED,
+                fence=gate.token,
+                why=f"the resting order was {ended.state.value}",
+                at=at,
+                done_at=at,
             )
         record(
             kind="ORDER_CANCELLED",
@@ -248,8 +257,20 @@ def _late_intent(account_id: int, position: Position) -> KnownIntent | None:
     if intent is None or intent.kind not in (IntentKind.OPEN, IntentKind.PLACE):
         return None
     return KnownIntent(
-        intent.pk, intent.token, intent.state, intent.kind, intent.reply_order, intent.order_id, intent.cycle_id,
-        intent.bot_id, intent.symbol, intent.side, float(intent.volume), intent.magic, intent.level, intent.sent_at,
+        intent.pk,
+        intent.token,
+        intent.state,
+        intent.kind,
+        intent.reply_order,
+        intent.order_id,
+        intent.cycle_id,
+        intent.bot_id,
+        intent.symbol,
+        intent.side,
+        float(intent.volume),
+        intent.magic,
+        intent.level,
+        intent.sent_at,
     )
 
 
@@ -262,8 +283,15 @@ def _adopt_intent(
         evidence = f"found at the broker as #{ticket}"
         if intent.state in (IntentState.SENT, IntentState.UNKNOWN, IntentState.ABSENT, IntentState.SETTLED):
             transition(
-                intent.pk, intent.state, IntentState.ADOPTED, fence=gate.token, why=evidence, at=at, done_at=at,
-                reply_order=ticket, filled_volume=0 if pending else round(volume, 4),
+                intent.pk,
+                intent.state,
+                IntentState.ADOPTED,
+                fence=gate.token,
+                why=evidence,
+                at=at,
+                done_at=at,
+                reply_order=ticket,
+                filled_volume=0 if pending else round(volume, 4),
             )
             record(
                 kind="ORDER_ADOPTED",
@@ -276,7 +304,14 @@ def _adopt_intent(
             )
         elif intent.state in (IntentState.ACCEPTED, IntentState.PARTIAL) and not pending:
             transition(
-                intent.pk, intent.state, IntentState.FILLED, fence=gate.token, why=evidence, at=at, done_at=at,
-                reply_order=ticket, filled_volume=round(volume, 4),
+                intent.pk,
+                intent.state,
+                IntentState.FILLED,
+                fence=gate.token,
+                why=evidence,
+                at=at,
+                done_at=at,
+                reply_order=ticket,
+                filled_volume=round(volume, 4),
             )
         open_order(intent, ticket=ticket, volume=volume, price=price, pending=pending, at=at)

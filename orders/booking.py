@@ -78,8 +78,13 @@ def finish_intents(account_id: int, *, fence: int, at: datetime) -> int:
         )
         if filled >= volume or (kind == IntentKind.CLOSE and status == OrderStatus.CLOSED):
             done += transition(
-                pk, state, IntentState.FILLED, fence=fence, why="its deals are in the books", at=at, done_at=at,
+                pk,
+                state,
+                IntentState.FILLED,
+                fence=fence,
+                why="its deals are in the books",
+                at=at,
+                done_at=at,
                 filled_volume=filled,
             )
     return done
-

@@ -60,9 +60,7 @@ def _differs(known: KnownOrder, position: Position) -> bool:
     )
 
 
-def intent_of(
-    ticket: int, comment: str, intents: Iterable[KnownIntent]
-) -> KnownIntent | None:
+def intent_of(ticket: int, comment: str, intents: Iterable[KnownIntent]) -> KnownIntent | None:
     """Find the intent that made an order, by the ticket the broker answered with or by the token in the comment."""
     token = token_in(comment)
     for intent in intents:
@@ -94,7 +92,5 @@ def marks_moved(before: Mapping[str, Any] | None, after: Mapping[str, Any], thre
     if any(moved(before[key], after[key], threshold) for key in ("balance", "equity")):
         return True
     return any(
-        moved(a, b, threshold)
-        for key in ("profits", "swaps")
-        for a, b in zip(before[key], after[key], strict=True)
+        moved(a, b, threshold) for key in ("profits", "swaps") for a, b in zip(before[key], after[key], strict=True)
     )

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from brokers.domain import DealEntry, Deal as BrokerDeal, Reason
+from brokers.domain import Deal as BrokerDeal
+from brokers.domain import DealEntry, Reason
 
 SEND_DEADLINE = timedelta(seconds=10)
 SETTLE = timedelta(seconds=60)
@@ -133,7 +134,9 @@ def closure_of(deals: tuple[BrokerDeal, ...], *, ours: bool) -> Closure | None:
     """
     unique = {d.ticket: d for d in deals if d.volume > 0}
     went_in = sum(d.volume for d in unique.values() if d.entry is DealEntry.IN)
-    outs = sorted((d for d in unique.values() if d.entry in (DealEntry.OUT, DealEntry.OUT_BY)), key=lambda d: (d.at, d.ticket))
+    outs = sorted(
+        (d for d in unique.values() if d.entry in (DealEntry.OUT, DealEntry.OUT_BY)), key=lambda d: (d.at, d.ticket)
+    )
     went_out = sum(d.volume for d in outs)
     if not outs or went_in <= 0 or abs(went_in - went_out) > 1e-8:
         return None

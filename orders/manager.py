@@ -127,9 +127,7 @@ class OrdersManager:
         self._marks = marks
         return True
 
-    def _count(
-        self, book: Book, known: tuple[KnownOrder, ...], findings: Findings, fixed: int, *, quiet: bool
-    ) -> None:
+    def _count(self, book: Book, known: tuple[KnownOrder, ...], findings: Findings, fixed: int, *, quiet: bool) -> None:
         s = self.statistics
         s.mt5_orders_count = len(book.positions) + len(book.orders)
         s.db_orders_count = len(known)
@@ -137,8 +135,6 @@ class OrdersManager:
         s.total_syncs += 1
         s.fixed_orders += fixed
         s.quiet_passes += quiet
-        log.debug(
-            "Order sync #%d: %d MT5 orders, %d DB orders", s.total_syncs, s.mt5_orders_count, s.db_orders_count
-        )
+        log.debug("Order sync #%d: %d MT5 orders, %d DB orders", s.total_syncs, s.mt5_orders_count, s.db_orders_count)
         if fixed:
             log.info("Fixed %d suspicious orders", fixed)

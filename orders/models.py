@@ -56,11 +56,15 @@ class OrderIntent(models.Model):
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="intents")
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="intents", null=True, blank=True)
     cycle = models.ForeignKey("cycles.Cycle", on_delete=models.PROTECT, related_name="intents", null=True, blank=True)
-    order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, related_name="closing_intents", null=True, blank=True)
+    order = models.ForeignKey(
+        "orders.Order", on_delete=models.PROTECT, related_name="closing_intents", null=True, blank=True
+    )
     kind = models.CharField(max_length=6, choices=IntentKind.choices)
     cause_key = models.CharField(max_length=120)
     generation = models.PositiveIntegerField(default=0)
-    supersedes = models.OneToOneField("self", on_delete=models.PROTECT, null=True, blank=True, related_name="superseded_by")
+    supersedes = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="superseded_by"
+    )
     token = models.CharField(max_length=16, unique=True)
     state = models.CharField(max_length=8, choices=IntentState.choices, default=IntentState.PLANNED)
     symbol = models.CharField(max_length=29)
@@ -98,14 +102,17 @@ class OrderIntent(models.Model):
             models.UniqueConstraint(fields=("account", "cause_key", "generation"), name="intent_cause_once"),
             models.CheckConstraint(condition=Q(state__in=IntentState.values), name="intent_state_known"),
             models.CheckConstraint(
-                condition=Q(state="planned") | Q(fence__isnull=False) | Q(state="refused"), name="intent_claimed_has_fence"
+                condition=Q(state="planned") | Q(fence__isnull=False) | Q(state="refused"),
+                name="intent_claimed_has_fence",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=("planned", "claimed", "refused")) | Q(sent_at__isnull=False, deadline__isnull=False),
+                condition=Q(state__in=("planned", "claimed", "refused"))
+                | Q(sent_at__isnull=False, deadline__isnull=False),
                 name="intent_sent_has_time",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=("planned", "claimed", "sent", "unknown", "accepted", "partial")) | Q(done_at__isnull=False),
+                condition=Q(state__in=("planned", "claimed", "sent", "unknown", "accepted", "partial"))
+                | Q(done_at__isnull=False),
                 name="intent_done_has_time",
             ),
             models.CheckConstraint(condition=Q(volume__gte=0), name="intent_volume_not_negative"),
@@ -146,7 +153,9 @@ class Order(models.Model):
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="orders")
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="orders", null=True, blank=True)
     cycle = models.ForeignKey("cycles.Cycle", on_delete=models.PROTECT, related_name="orders", null=True, blank=True)
-    intent = models.OneToOneField(OrderIntent, on_delete=models.PROTECT, related_name="opened_order", null=True, blank=True)
+    intent = models.OneToOneField(
+        OrderIntent, on_delete=models.PROTECT, related_name="opened_order", null=True, blank=True
+    )
     ticket = models.BigIntegerField()
     identifier = models.BigIntegerField()
     symbol = models.CharField(max_length=29)
@@ -163,7 +172,9 @@ class Order(models.Model):
     tp = models.DecimalField(max_digits=18, decimal_places=8, default=0)
     profit = models.DecimalField(max_digits=18, decimal_places=2, default=0, help_text="Booked by deals so far.")
     swap = models.DecimalField(max_digits=18, decimal_places=2, default=0, help_text="Booked by deals so far.")
-    commission = models.DecimalField(max_digits=18, decimal_places=2, default=0, help_text="Booked by deals so far, fees included.")
+    commission = models.DecimalField(
+        max_digits=18, decimal_places=2, default=0, help_text="Booked by deals so far, fees included."
+    )
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
     close_reason = models.CharField(max_length=12, choices=CloseReason.choices, blank=True)
@@ -188,7 +199,9 @@ class Order(models.Model):
                 condition=~Q(status="closed") | (Q(price_close__isnull=False, volume=0) & ~Q(close_reason="")),
                 name="order_closed_has_price_and_reason",
             ),
-            models.CheckConstraint(condition=~Q(status__in=("open", "pending")) | Q(volume__gt=0), name="order_open_has_volume"),
+            models.CheckConstraint(
+                condition=~Q(status__in=("open", "pending")) | Q(volume__gt=0), name="order_open_has_volume"
+            ),
         )
 
     def __str__(self) -> str:

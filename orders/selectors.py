@@ -9,21 +9,46 @@ from orders.domain import KnownIntent, KnownOrder
 from orders.models import AccountMarks, Deal, IntentKind, IntentState, Order, OrderIntent, OrderStatus
 
 UNDER_WAY = Q(state__in=(IntentState.PLANNED, IntentState.CLAIMED, IntentState.SENT, IntentState.UNKNOWN)) | Q(
-    state__in=(IntentState.ACCEPTED, IntentState.PARTIAL), kind__in=(IntentKind.OPEN, IntentKind.CLOSE, IntentKind.PLACE)
+    state__in=(IntentState.ACCEPTED, IntentState.PARTIAL),
+    kind__in=(IntentKind.OPEN, IntentKind.CLOSE, IntentKind.PLACE),
 )
 
 
 def known_orders(account_id: int) -> tuple[KnownOrder, ...]:
     """Read the open and pending orders of an account."""
-    rows = Order.objects.filter(account_id=account_id, status__in=(OrderStatus.OPEN, OrderStatus.PENDING)).order_by("id")
+    rows = Order.objects.filter(account_id=account_id, status__in=(OrderStatus.OPEN, OrderStatus.PENDING)).order_by(
+        "id"
+    )
     return tuple(
         KnownOrder(
-            id=r[0], identifier=r[1], ticket=r[2], status=r[3], symbol=r[4], side=r[5], volume=float(r[6]), sl=float(r[7]),
-            tp=float(r[8]), cycle_id=r[9], bot_id=r[10], intent_id=r[11], suspicious=r[12] is not None,
+            id=r[0],
+            identifier=r[1],
+            ticket=r[2],
+            status=r[3],
+            symbol=r[4],
+            side=r[5],
+            volume=float(r[6]),
+            sl=float(r[7]),
+            tp=float(r[8]),
+            cycle_id=r[9],
+            bot_id=r[10],
+            intent_id=r[11],
+            suspicious=r[12] is not None,
         )
         for r in rows.values_list(
-            "id", "identifier", "ticket", "status", "symbol", "side", "volume", "sl", "tp", "cycle_id", "bot_id",
-            "intent_id", "suspicious_since",
+            "id",
+            "identifier",
+            "ticket",
+            "status",
+            "symbol",
+            "side",
+            "volume",
+            "sl",
+            "tp",
+            "cycle_id",
+            "bot_id",
+            "intent_id",
+            "suspicious_since",
         )
     )
 
@@ -33,12 +58,38 @@ def intents_under_way(account_id: int) -> tuple[KnownIntent, ...]:
     rows = OrderIntent.objects.filter(UNDER_WAY, account_id=account_id).order_by("id")
     return tuple(
         KnownIntent(
-            id=r[0], token=r[1], state=r[2], kind=r[3], reply_order=r[4], order_id=r[5], cycle_id=r[6], bot_id=r[7],
-            symbol=r[8], side=r[9], volume=float(r[10]), magic=r[11], level=r[12], sent_at=r[13], order_kind=r[14],
+            id=r[0],
+            token=r[1],
+            state=r[2],
+            kind=r[3],
+            reply_order=r[4],
+            order_id=r[5],
+            cycle_id=r[6],
+            bot_id=r[7],
+            symbol=r[8],
+            side=r[9],
+            volume=float(r[10]),
+            magic=r[11],
+            level=r[12],
+            sent_at=r[13],
+            order_kind=r[14],
         )
         for r in rows.values_list(
-            "id", "token", "state", "kind", "reply_order", "order_id", "cycle_id", "bot_id", "symbol", "side", "volume",
-            "magic", "level", "sent_at", "order_kind",
+            "id",
+            "token",
+            "state",
+            "kind",
+            "reply_order",
+            "order_id",
+            "cycle_id",
+            "bot_id",
+            "symbol",
+            "side",
+            "volume",
+            "magic",
+            "level",
+            "sent_at",
+            "order_kind",
         )
     )
 

@@ -57,7 +57,9 @@ def send_intent(intent: OrderIntent, *, gateway: Sender, gate: Gate, clock: Cloc
     at = clock.now()
     deadline = at + SEND_DEADLINE
     with fenced(gate, durable=True):
-        claimed = transition(intent.pk, IntentState.PLANNED, IntentState.CLAIMED, fence=gate.token, why="claimed", at=at)
+        claimed = transition(
+            intent.pk, IntentState.PLANNED, IntentState.CLAIMED, fence=gate.token, why="claimed", at=at
+        )
     if not claimed:
         return None
     objection = gate.why_not_send(intent.token, deadline)
@@ -94,22 +96,44 @@ def record_outcome(intent: OrderIntent, outcome: Outcome, *, gate: Gate, clock: 
                 _accepted(intent, outcome, gate=gate, at=at)
             case Refused():
                 transition(
-                    intent.pk, IntentState.SENT, IntentState.REFUSED, fence=gate.token, why=f"{outcome.reason}: {outcome.text}",
-                    at=at, done_at=at, reply_code=outcome.code, reply_text=f"{outcome.reason} {outcome.text}".strip()[:200],
+                    intent.pk,
+                    IntentState.SENT,
+                    IntentState.REFUSED,
+                    fence=gate.token,
+                    why=f"{outcome.reason}: {outcome.text}",
+                    at=at,
+                    done_at=at,
+                    reply_code=outcome.code,
+                    reply_text=f"{outcome.reason} {outcome.text}".strip()[:200],
                 )
                 kind = "ORDER_CLOSE_FAILED" if intent.kind == IntentKind.CLOSE else "ORDER_REFUSED"
                 record(
-                    kind=kind, level="warning", at=at, account_id=gate.account_id, bot_id=intent.bot_id,
-                    cycle_id=intent.cycle_id, order_id=intent.order_id,
+                    kind=kind,
+                    level="warning",
+                    at=at,
+                    account_id=gate.account_id,
+                    bot_id=intent.bot_id,
+                    cycle_id=intent.cycle_id,
+                    order_id=intent.order_id,
                     text=f"The broker refused to {intent.kind} {intent.volume} {intent.symbol}: {outcome.reason} {outcome.text}",
                 )
             case Unknown():
                 transition(
-                    intent.pk, IntentState.SENT, IntentState.UNKNOWN, fence=gate.token, why=outcome.cause, at=at,
-                    reply_code=outcome.code, reply_text=outcome.cause[:200],
+                    intent.pk,
+                    IntentState.SENT,
+                    IntentState.UNKNOWN,
+                    fence=gate.token,
+                    why=outcome.cause,
+                    at=at,
+                    reply_code=outcome.code,
+                    reply_text=outcome.cause[:200],
                 )
                 record(
-                    kind="ORDER_UNKNOWN", level="warning", at=at, account_id=gate.account_id, bot_id=intent.bot_id,
+                    kind="ORDER_UNKNOWN",
+                    level="warning",
+                    at=at,
+                    account_id=gate.account_id,
+                    bot_id=intent.bot_id,
                     cycle_id=intent.cycle_id,
                     text=f"Nobody knows what came of intent {intent.token} ({outcome.cause}); looking it up at the broker.",
                 )

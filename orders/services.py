@@ -86,13 +86,13 @@ def plan_intent(proposal: Proposal, *, account_id: int, ids: Ids, at: datetime) 
         trace=dict(proposal.trace),
         created_at=at,
     )
-    IntentHistory.objects.create(intent=intent, from_state="", to_state=IntentState.PLANNED, why=proposal.why[:300], at=at)
+    IntentHistory.objects.create(
+        intent=intent, from_state="", to_state=IntentState.PLANNED, why=proposal.why[:300], at=at
+    )
     return intent
 
 
-def transition(
-    intent_id: int, frm: str, to: str, *, fence: int | None, why: str, at: datetime, **fields: Any
-) -> bool:
+def transition(intent_id: int, frm: str, to: str, *, fence: int | None, why: str, at: datetime, **fields: Any) -> bool:
     """Move an intent by compare-and-swap and write its history, inside the caller's transaction.
 
     Returns False, writing nothing, when the intent is not in `frm` any more. Raises IllegalTransition.
@@ -128,7 +128,12 @@ def doubt_sent(gate: Gate, *, at: datetime) -> int:
         )
         for pk, token in rows:
             transition(
-                pk, IntentState.SENT, IntentState.UNKNOWN, fence=gate.token, why="the engine ended before the answer", at=at
+                pk,
+                IntentState.SENT,
+                IntentState.UNKNOWN,
+                fence=gate.token,
+                why="the engine ended before the answer",
+                at=at,
             )
             record(
                 kind="ORDER_UNKNOWN",

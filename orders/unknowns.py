@@ -50,8 +50,15 @@ class UnknownResolver:
         with fenced(self.gate):
             why = f"its deal opened position {position_id}"
             if transition(
-                known.id, IntentState.UNKNOWN, IntentState.ADOPTED, fence=self.gate.token, why=why, at=at, done_at=at,
-                reply_order=position_id, filled_volume=round(volume, 4),
+                known.id,
+                IntentState.UNKNOWN,
+                IntentState.ADOPTED,
+                fence=self.gate.token,
+                why=why,
+                at=at,
+                done_at=at,
+                reply_order=position_id,
+                filled_volume=round(volume, 4),
             ):
                 intent = OrderIntent.objects.get(pk=known.id)
                 open_order(intent, ticket=position_id, volume=volume, price=price, pending=False, at=at)
@@ -65,7 +72,8 @@ class UnknownResolver:
         resting = next((o for o in book.orders if o.ticket == row.order.ticket), None)
         if intent.kind == IntentKind.CLOSE:
             outs = [
-                d for d in self.gateway.deals_of(row.order.identifier)
+                d
+                for d in self.gateway.deals_of(row.order.identifier)
                 if d.entry in (DealEntry.OUT, DealEntry.OUT_BY) and token_in(d.comment) == intent.token
             ]
             executed = bool(outs) or position is None
@@ -78,8 +86,13 @@ class UnknownResolver:
         if executed:
             with fenced(self.gate):
                 transition(
-                    intent.id, IntentState.UNKNOWN, IntentState.ADOPTED, fence=self.gate.token,
-                    why="the broker's book shows it done", at=at, done_at=at,
+                    intent.id,
+                    IntentState.UNKNOWN,
+                    IntentState.ADOPTED,
+                    fence=self.gate.token,
+                    why="the broker's book shows it done",
+                    at=at,
+                    done_at=at,
                 )
         return executed
 
@@ -92,13 +105,21 @@ class UnknownResolver:
             return False
         with fenced(self.gate):
             ended = transition(
-                intent.id, IntentState.UNKNOWN, IntentState.ABSENT, fence=self.gate.token,
-                why=f"not in orders, positions, history or deals at {first:%H:%M:%S} and {at:%H:%M:%S}", at=at, done_at=at,
+                intent.id,
+                IntentState.UNKNOWN,
+                IntentState.ABSENT,
+                fence=self.gate.token,
+                why=f"not in orders, positions, history or deals at {first:%H:%M:%S} and {at:%H:%M:%S}",
+                at=at,
+                done_at=at,
             )
             if ended:
                 record(
                     kind="ORDER_ABSENT",
                     text=f"Intent {intent.token} was proved not to have reached the broker.",
-                    account_id=self.gate.account_id, bot_id=intent.bot_id, cycle_id=intent.cycle_id, at=at,
+                    account_id=self.gate.account_id,
+                    bot_id=intent.bot_id,
+                    cycle_id=intent.cycle_id,
+                    at=at,
                 )
         return ended

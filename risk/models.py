@@ -13,19 +13,28 @@ class Block(models.Model):
 
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="blocks")
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, null=True, blank=True, related_name="blocks")
-    cause = models.CharField(max_length=60, help_text="Who objects: startup, doctor, unknown_outcome, circuit, person, …")
+    cause = models.CharField(
+        max_length=60, help_text="Who objects: startup, doctor, unknown_outcome, circuit, person, …"
+    )
     reason = models.CharField(max_length=300)
     raised_at = models.DateTimeField()
-    raised_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    raised_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     lifted_at = models.DateTimeField(null=True, blank=True)
-    lifted_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    lifted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     lifted_why = models.CharField(max_length=300, blank=True)
 
     class Meta:
         ordering = ("-raised_at",)
         constraints = (
             models.UniqueConstraint(
-                fields=("account", "bot", "cause"), condition=Q(lifted_at__isnull=True), nulls_distinct=False, name="block_once"
+                fields=("account", "bot", "cause"),
+                condition=Q(lifted_at__isnull=True),
+                nulls_distinct=False,
+                name="block_once",
             ),
         )
 

@@ -23,8 +23,12 @@ def raise_block(
     )
     if created:
         record(
-            kind="BLOCK_RAISED", level="warning", text=f"No new entries ({cause}): {reason}"[:500],
-            account_id=account_id, bot_id=bot_id, at=at,
+            kind="BLOCK_RAISED",
+            level="warning",
+            text=f"No new entries ({cause}): {reason}"[:500],
+            account_id=account_id,
+            bot_id=bot_id,
+            at=at,
         )
         live.publish(account_id, "state", {"block": cause})
     return block
@@ -39,8 +43,11 @@ def lift_block(*, block_id: int, why: str, at: datetime, by_id: int | None = Non
     if won:
         block = Block.objects.get(pk=block_id)
         record(
-            kind="BLOCK_LIFTED", text=f"Entries allowed again ({block.cause}): {why}"[:500],
-            account_id=block.account_id, bot_id=block.bot_id, at=at,
+            kind="BLOCK_LIFTED",
+            text=f"Entries allowed again ({block.cause}): {why}"[:500],
+            account_id=block.account_id,
+            bot_id=block.bot_id,
+            at=at,
         )
         live.publish(block.account_id, "state", {"lifted": block.cause})
     return bool(won)

@@ -31,7 +31,11 @@ class Leg:
         if self.pending:
             return 0.0
         price = quote.bid if self.side is Side.BUY else quote.ask
-        return (price - self.price_open) * self.side.sign * self.volume * spec.value_per_price + self.swap + self.commission
+        return (
+            (price - self.price_open) * self.side.sign * self.volume * spec.value_per_price
+            + self.swap
+            + self.commission
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +218,9 @@ class EveryTick:
     note: str = "every tick"
 
 
-Watch = PriceTouch | NetReached | NetFallsFromBest | SpreadAtMost | TimeReached | CandleClosed | SignalChanged | EveryTick
+Watch = (
+    PriceTouch | NetReached | NetFallsFromBest | SpreadAtMost | TimeReached | CandleClosed | SignalChanged | EveryTick
+)
 EVERY_TICK: tuple[Watch, ...] = (EveryTick(),)
 
 

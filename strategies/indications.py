@@ -5,7 +5,9 @@ from collections.abc import Sequence
 STEPS = range(3, 31)
 
 
-def average_true_range(highs: Sequence[float], lows: Sequence[float], closes: Sequence[float], period: int = 14) -> float | None:
+def average_true_range(
+    highs: Sequence[float], lows: Sequence[float], closes: Sequence[float], period: int = 14
+) -> float | None:
     """Return the mean true range of the last `period` candles in price units, or None while there are too few.
 
     True range: the largest of high - low, |high - previous close|, |low - previous close| (Wilder 1978).

@@ -21,7 +21,9 @@ class Bot(models.Model):
     magic = models.BigIntegerField(validators=[MinValueValidator(1), MaxValueValidator(MAGIC_MAX)])
     desired_state = models.CharField(max_length=8, choices=DesiredState.choices, default=DesiredState.STOPPED)
     interval_seconds = models.FloatField(default=1.0, validators=[MinValueValidator(0.1), MaxValueValidator(3600.0)])
-    config = models.ForeignKey("strategies.BotConfig", on_delete=models.PROTECT, null=True, blank=True, related_name="+", editable=False)
+    config = models.ForeignKey(
+        "strategies.BotConfig", on_delete=models.PROTECT, null=True, blank=True, related_name="+", editable=False
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -50,7 +52,9 @@ class BotConfig(models.Model):
     strategy_version = models.PositiveIntegerField()
     values = models.JSONField()
     note = models.CharField(max_length=200, blank=True)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,13 +1,16 @@
-"""What every test shares: the database server, which lives as long as the test run."""
+"""What every test shares: the database server, which lives as long as the test run, and the browser."""
 
 import os
 import re
 from contextlib import ExitStack
+from typing import Any
 
 import psutil
 import psycopg
 import pytest
 from psycopg import sql
+
+from tests.browser import ARGUMENTS, INSTALL, find_browser
 
 _stack = ExitStack()
 
@@ -33,3 +36,24 @@ def _drop_abandoned(url: str) -> None:
             owner = re.fullmatch(r"test_trading_(\d+)(_gw\d+)?", name)
             if owner and int(owner[1]) != os.getpid() and not psutil.pid_exists(int(owner[1])):
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put browser tests last: their event loop runs on until the end, and no other test may find it running."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    if find_browser() is None:
+        for item in items:
+            if item.get_closest_marker("browser") is not None:
+                item.add_marker(pytest.mark.skip(reason=f"Chromium is missing: {INSTALL}"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let Django be called beside the browser's event loop, which runs in the same thread from now on."""
+    if item.get_closest_marker("browser") is not None:
+        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Start the system's Chromium, with no talk to the outside."""
+    return {**browser_type_launch_args, "executable_path": find_browser(), "args": ARGUMENTS}

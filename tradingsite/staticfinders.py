@@ -29,9 +29,9 @@ class LightweightChartsFinder(BaseFinder):
         """Give the script's path when it is what was asked for."""
         wanted = path.replace("\\", "/") == f"{PREFIX}/{NAME}"
         found = str(script_folder() / NAME)
-        if find_all or kwargs.get("all"):
-            return [found] if wanted else []
-        return found if wanted else None
+        if not wanted:
+            return []  # how Django's finders say "not here", also to who wants one path
+        return [found] if find_all or kwargs.get("all") else found
 
     def list(self, ignore_patterns: Iterable[str] | None) -> Iterator[tuple[str, Storage]]:
         """Give the script with a storage that puts it under its prefix."""

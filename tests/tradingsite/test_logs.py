@@ -9,13 +9,13 @@ from tradingsite.logs import JsonFormatter, SharedRotatingFile
 
 
 def handler(path: Path, size_max: int = 0) -> SharedRotatingFile:
-    made = SharedRotatingFile(path, maxBytes=size_max, backupCount=2, encoding="utf-8", delay=True)
+    made = SharedRotatingFile(path, maxBytes=size_max, backupCount=9, encoding="utf-8", delay=True)
     made.setFormatter(JsonFormatter())
     return made
 
 
 def record(text: str, **extra: object) -> logging.LogRecord:
-    made = logging.makeLogRecord({"msg": text, "levelname": "INFO", "name": "orders", **extra})
+    return logging.makeLogRecord({"msg": text, "levelname": "INFO", "name": "orders", **extra})
     return made
 
 
@@ -41,4 +41,6 @@ def test_two_writers_share_a_rotated_file_and_lose_no_line(tmp_path: Path) -> No
     one.close()
     other.close()
     lines = [line for path in tmp_path.glob("log*") if path.suffix != ".lock" for line in path.read_text().splitlines()]
-    assert {json.loads(line)["message"] for line in lines} == {f"{who} {n}" for who in ("one", "other") for n in range(4)}
+    assert {json.loads(line)["message"] for line in lines} == {
+        f"{who} {n}" for who in ("one", "other") for n in range(4)
+    }

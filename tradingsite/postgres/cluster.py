@@ -69,7 +69,7 @@ class Cluster:
     def __init__(self, home: Path, *, tcp: bool = sys.platform == "win32", durable: bool = True) -> None:
         """Name the server's folder; `tcp` listens on 127.0.0.1 with a password instead of on a socket.
 
-        `durable=False` trades safety against power loss for speed, for data that nobody will miss.
+        `durable=False` gives up safety against power loss, not against kill -9, for data that nobody will miss.
         """
         self.home = home
         self.tcp = tcp
@@ -216,7 +216,7 @@ class Cluster:
         """Write the settings that depend on this machine, at every start."""
         text = CONFIGURATION
         if not self.durable:
-            text += "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+            text += "fsync = off\nfull_page_writes = off\n"
         if self.tcp:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))

@@ -1,0 +1,180 @@
+"""Named writes of accounts: one transaction each; what a person could see changes together with its event."""
+
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.credentials import encrypt
+from accounts.models import AccountRole, BrokerKind, DesiredState, MarginMode, RestartPolicy, TradingAccount, User
+from accounts.selectors import PASSWORD_FIELD
+from accounts.validation import plain_text
+from events import live
+from events.services import ask, record
+
+PASSWORD_LENGTH_MAX = 128
+STATE_CHANGED = "state_changed"
+FORCE_ORDER_SYNC = "force_order_sync"
+PLAIN_FIELDS = ("server", "terminal_path", "currency", "placement")
+
+
+def check_account(account: TradingAccount) -> None:
+    """Check what the database's constraints do not: texts without invisible characters.
+
+    Raises:
+        ValidationError: By field.
+    """
+    errors: dict[str, list[str]] = {}
+    for field in PLAIN_FIELDS:
+        try:
+            plain_text(getattr(account, field))
+        except ValidationError as error:
+            errors[field] = error.messages
+    if errors:
+        raise ValidationError(errors)
+
+
+@transaction.atomic
+def create_account(
+    *,
+    name: str,
+    login: int,
+    server: str,
+    at: datetime,
+    by: User | None = None,
+    broker: str = BrokerKind.SIMULATOR,
+    password: str = "",
+    terminal_path: str = "",
+    margin_mode: str = MarginMode.HEDGING,
+    currency: str = "USD",
+    demo: bool = True,
+    restart_policy: str = RestartPolicy.RESUME,
+    placement: str = "",
+) -> TradingAccount:
+    """Create a stopped account; whoever creates it manages it.
+
+    Raises:
+        ValidationError: A field does not hold, or the account exists.
+    """
+    account = TradingAccount(
+        name=name,
+        broker=broker,
+        login=login,
+        server=server,
+        terminal_path=terminal_path,
+        margin_mode=margin_mode,
+        currency=currency,
+        demo=demo,
+        restart_policy=restart_policy,
+        placement=placement,
+    )
+    account.full_clean()
+    check_account(account)
+    account.save()
+    register_account(account=account, by=by, at=at)
+    if password:
+        set_password(account=account, password=password, by=by, at=at)
+    return account
+
+
+@transaction.atomic
+def register_account(*, account: TradingAccount, by: User | None, at: datetime) -> None:
+    """Write down that an account was created, and let a creator who is no superuser manage it."""
+    if by is not None and not by.is_superuser:
+        AccountRole.objects.get_or_create(user=by, account=account, defaults={"role": AccountRole.Role.MANAGER})
+    record(
+        kind="ACCOUNT_CREATED",
+        text=f"Account {account.name} created: {account.get_broker_display()}, {account.login} at {account.server}",
+        account_id=account.pk,
+        data={"by": by.pk if by else None, "demo": account.demo},
+        at=at,
+    )
+
+
+@transaction.atomic
+def set_password(*, account: TradingAccount, password: str, at: datetime, by: User | None = None) -> None:
+    """Encrypt and keep the broker password of a saved account; an empty one forgets it.
+
+    Raises:
+        ValidationError: It is too long or holds control characters, which no terminal can type.
+        CredentialError: No key is configured.
+    """
+    if len(password) > PASSWORD_LENGTH_MAX:
+        raise ValidationError(f"A password has at most {PASSWORD_LENGTH_MAX} characters.", code="password")
+    plain_text(password)
+    sealed = (
+        encrypt(password, table=TradingAccount._meta.db_table, pk=account.pk, field=PASSWORD_FIELD) if password else ""
+    )
+    TradingAccount.objects.filter(pk=account.pk).update(password_encrypted=sealed)
+    account.password_encrypted = sealed
+    record(
+        kind="ACCOUNT_PASSWORD",
+        text=f"The broker password of {account.name} was {'changed' if password else 'removed'} by {_who(by)}",
+        account_id=account.pk,
+        data={"by": by.pk if by else None},
+        at=at,
+    )
+
+
+@transaction.atomic
+def set_desired_state(*, account: TradingAccount, state: str, at: datetime, by: User | None = None) -> bool:
+    """Say whether an account shall run, hold back entries or stop, and ask its engine to look; tell if that is new.
+
+    Raises:
+        ValidationError: There is no such state.
+    """
+    if state not in DesiredState.values:
+        raise ValidationError(f"{state!r} is no state; known: {', '.join(DesiredState.values)}", code="state")
+    current = TradingAccount.objects.select_for_update().get(pk=account.pk)
+    before = current.desired_state
+    account.desired_state = state
+    if before == state:
+        return False
+    TradingAccount.objects.filter(pk=account.pk).update(desired_state=state)
+    record(
+        kind="ACCOUNT_STATE",
+        text=f"{account.name}: {before} → {state}, by {_who(by)}",
+        account_id=account.pk,
+        data={"from": before, "to": state, "by": by.pk if by else None},
+        at=at,
+    )
+    ask(account_id=account.pk, kind=STATE_CHANGED, args={"state": state}, by=by, at=at)
+    live.publish(account.pk, "state", {"desired_state": state})
+    return True
+
+
+@transaction.atomic
+def request_order_sync(*, account: TradingAccount, at: datetime, by: User | None = None) -> None:
+    """Ask the engine to compare books and broker now (S0: `force_order_sync()`)."""
+    ask(account_id=account.pk, kind=FORCE_ORDER_SYNC, args={}, by=by, at=at)
+    record(
+        kind="COMMAND",
+        text=f"{_who(by)} asked for a full order sync of {account.name}",
+        account_id=account.pk,
+        data={"command": FORCE_ORDER_SYNC, "by": by.pk if by else None},
+        at=at,
+    )
+
+
+@transaction.atomic
+def grant_role(*, user: User, account: TradingAccount, role: str, at: datetime, by: User | None = None) -> AccountRole:
+    """Give a person a role in an account, in place of an earlier one.
+
+    Raises:
+        ValidationError: There is no such role.
+    """
+    if role not in AccountRole.Role.values:
+        raise ValidationError(f"{role!r} is no role; known: {', '.join(AccountRole.Role.values)}", code="role")
+    held, _ = AccountRole.objects.update_or_create(user=user, account=account, defaults={"role": role})
+    record(
+        kind="ACCOUNT_ROLE",
+        text=f"{user.get_username()} is {role} of {account.name}, by {_who(by)}"[:500],
+        account_id=account.pk,
+        data={"user": user.pk, "role": role, "by": by.pk if by else None},
+        at=at,
+    )
+    return held
+
+
+def _who(by: User | None) -> str:
+    return by.get_username() if by is not None else "the system"

@@ -1,0 +1,58 @@
+"""Checks of what people type: texts without invisible characters, symbol names, choices."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from django.core.exceptions import ValidationError
+
+# Control, format (bidirectional overrides, zero width), surrogate, private, unassigned, line and paragraph separators
+HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+SYMBOL_LENGTH_MAX = 29
+SYMBOL = re.compile(r"[A-Za-z0-9#.@_][A-Za-z0-9#.@_+\-&/!$^]{0,28}\Z", re.ASCII)
+SYMBOLS_MAX = 20
+
+
+def plain_text(value: str) -> None:
+    """Refuse characters that can't be seen or that reorder what is seen; usable as a validator.
+
+    Raises:
+        ValidationError: Names the first such character by its code point.
+    """
+    for character in value:
+        if unicodedata.category(character) in HIDDEN_CATEGORIES:
+            raise ValidationError(
+                f"The character U+{ord(character):04X} is invisible or reorders text; remove it.", code="hidden"
+            )
+
+
+def symbol_name(value: str) -> None:
+    """Refuse what can't be a symbol's name at an MT5 broker: at most 29 visible ASCII characters, no spaces.
+
+    Raises:
+        ValidationError: With an example of a good name.
+    """
+    if not SYMBOL.match(value):
+        raise ValidationError(
+            f"{value[:40]!r} can't be a symbol's name; write it as the terminal shows it, for example EURUSD.r",
+            code="symbol",
+        )
+
+
+def symbol_list(values: Iterable[str]) -> list[str]:
+    """Return the symbols in the order given, each once.
+
+    Raises:
+        ValidationError: There is none, more than 20, one twice, or one that can't be a symbol's name.
+    """
+    names = [value.strip() for value in values if value.strip()]
+    if not names:
+        raise ValidationError("Name at least one symbol, for example EURUSD.", code="symbols")
+    if len(names) > SYMBOLS_MAX:
+        raise ValidationError(f"{len(names)} symbols are too many; a bot takes {SYMBOLS_MAX}.", code="symbols")
+    for name in names:
+        symbol_name(name)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValidationError(f"{', '.join(twice)} is named twice.", code="symbols")
+    return names
