@@ -120,7 +120,7 @@ class Symbol(models.Model):
 
 
 class AccountSnapshot(models.Model):
-    """What the broker said the account was worth at a moment. A fact: never changed, never deleted by the product's code."""
+    """What the broker said the account was worth at a moment. A fact: the database refuses to change it."""
 
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="snapshots")
     at = models.DateTimeField()

@@ -17,9 +17,7 @@ def password_of(account: TradingAccount) -> str:
     """
     if not account.password_encrypted:
         return ""
-    return decrypt(
-        account.password_encrypted, table=TradingAccount._meta.db_table, pk=account.pk, field=PASSWORD_FIELD
-    )
+    return decrypt(account.password_encrypted, table=TradingAccount._meta.db_table, pk=account.pk, field=PASSWORD_FIELD)
 
 
 def latest_snapshot(account_id: int) -> AccountSnapshot | None:

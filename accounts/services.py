@@ -1,5 +1,6 @@
 """Named writes of accounts: one transaction each; what a person could see changes together with its event."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
@@ -174,6 +175,35 @@ def grant_role(*, user: User, account: TradingAccount, role: str, at: datetime, 
         at=at,
     )
     return held
+
+
+@transaction.atomic
+def revoke_role(*, user: User, account: TradingAccount, at: datetime, by: User | None = None) -> bool:
+    """Take a person's role in an account away; tell whether there was one."""
+    gone, _ = AccountRole.objects.filter(user=user, account=account).delete()
+    if gone:
+        record(
+            kind="ACCOUNT_ROLE",
+            text=f"{user.get_username()} has no role in {account.name} any more, by {_who(by)}"[:500],
+            account_id=account.pk,
+            data={"user": user.pk, "role": None, "by": by.pk if by else None},
+            at=at,
+        )
+    return bool(gone)
+
+
+@transaction.atomic
+def note_changes(*, account: TradingAccount, fields: Iterable[str], at: datetime, by: User | None = None) -> None:
+    """Write down which settings of an account a person changed, with their new values; a password has no value here."""
+    values = {name: getattr(account, name) for name in fields if name != "password"}
+    if values:
+        record(
+            kind="ACCOUNT_CHANGED",
+            text=f"{account.name}: {', '.join(values)} changed by {_who(by)}"[:500],
+            account_id=account.pk,
+            data={"values": values, "by": by.pk if by else None},
+            at=at,
+        )
 
 
 def _who(by: User | None) -> str:

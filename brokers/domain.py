@@ -1,4 +1,7 @@
-"""Frozen facts as a broker states them. Prices and money are floats, normalised at the gateway's edge; times are aware UTC."""
+"""Frozen facts as a broker states them.
+
+Prices and money are floats, normalised at the gateway's edge; times are aware UTC.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

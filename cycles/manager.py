@@ -1,7 +1,7 @@
 """The Cycles Manager: profit, volume and completion of one account's cycles, every second (S0)."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -51,7 +51,7 @@ class CyclesManager:
         self._known: set[int] | None = None
 
     def run(self) -> int:
-        """Make one pass: write the figures that changed and complete what has no leg left; return how many rows changed."""
+        """Make one pass: write figures that changed, complete what has no leg left; return how many rows changed."""
         try:
             return self._pass()
         except Exception:
@@ -61,10 +61,7 @@ class CyclesManager:
     def get_cycle_statistics(self) -> dict[str, Any]:
         """Return S0's cycle statistics; `total_profit` is the sum over both kinds."""
         s = self.statistics
-        names = CycleStatistics.__slots__  # type: ignore[attr-defined]
-        return {name: getattr(s, name) for name in names} | {
-            "total_profit": round(s.ct_total_profit + s.ah_total_profit, 2)
-        }
+        return asdict(s) | {"total_profit": round(s.ct_total_profit + s.ah_total_profit, 2)}
 
     def _pass(self) -> int:
         at = self.clock.now()

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def force_order_sync(session: "AccountSession") -> str:
     """Compare books and broker now, with the whole recent ledger."""
     session.orders.force_order_sync()
-    return f"{session.orders.statistics.mt5_orders_count} at the broker, {session.orders.statistics.db_orders_count} in the books"
+    counted = session.orders.statistics
+    return f"{counted.mt5_orders_count} at the broker, {counted.db_orders_count} in the books"
 
 
 def validate_cycles(session: "AccountSession") -> str:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from orders.domain import cause_of_cancel, cause_of_close, cause_of_leg
 from orders.models import IntentKind, IntentState, Order, OrderIntent
 from orders.services import Proposal
@@ -75,7 +77,7 @@ def refusals_before(
     if cause_key is not None:
         found = found.filter(cause_key=cause_key)
     else:
-        found = found.filter(bot_id=bot_id, symbol=symbol, kind=IntentKind.OPEN, level=0)
+        found = found.filter(Q(bot_id=bot_id), symbol=symbol, kind=IntentKind.OPEN, level=0)
     times, last = 0, None
     for state, done_at in found.order_by("-id").values_list("state", "done_at")[:LOOK_BACK]:
         if state not in REFUSED:

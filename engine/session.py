@@ -205,14 +205,14 @@ class AccountSession:
         last = self.orders.last
         if last is None:
             return
-        at = self.clock.now()
+        at, counted = self.clock.now(), self.orders.statistics
         with fenced(self.gate):
             take_snapshot(self.account_id, last.book, at=at)
             record(
                 kind="SYSTEM_HEALTH",
                 level="debug",
-                text=f"{self._health()}: {len(last.book.positions)} positions, {self.orders.statistics.total_syncs} syncs, "
-                f"{self.orders.statistics.total_errors} errors",
+                text=f"{self._health()}: {len(last.book.positions)} positions, {counted.total_syncs} syncs, "
+                f"{counted.total_errors} errors",
                 account_id=self.account_id,
                 at=at,
             )

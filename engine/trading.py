@@ -163,7 +163,7 @@ class Trader:
         )
 
     def _decide(self, bot: Bot, view: View, at: datetime) -> Decision | None:
-        """Ask the strategy. One that raises, or whose parameters do not hold, is parked with the reason; others go on."""
+        """Ask the strategy. One that raises, or whose parameters do not hold, is parked with the reason."""
         assert bot.config is not None
         cause = "strategy"
         try:

@@ -38,7 +38,7 @@ class Market:
         return known
 
     def spec(self, symbol: str) -> SymbolSpec:
-        """Return the symbol's specification, read anew each minute: conversion rates and limits move. Raises SymbolError."""
+        """Return the symbol's specification, read anew each minute: rates and limits move. Raises SymbolError."""
         now = self._clock.now()
         known = self._specs.get(symbol)
         if known is None or now - known[0] > SPEC_VALID:

@@ -33,7 +33,7 @@ def apply(
     at: datetime,
     seen_foreign: set[int],
 ) -> Applied:
-    """Apply each finding in a transaction of its own. `seen_foreign` remembers which foreign positions were reported."""
+    """Apply each finding in a transaction of its own. `seen_foreign` holds the foreign positions reported so far."""
     applied = Applied()
     for order in findings.missing:
         _verify_missing(order, gateway=gateway, gate=gate, at=at, applied=applied)
@@ -243,7 +243,7 @@ def _adopt(
         record(
             kind="POSITION_FOREIGN",
             level="warning",
-            text=f"#{position.ticket} {position.side.value} {position.volume:g} {position.symbol} is not ours: left alone",
+            text=f"#{position.ticket} {position.side} {position.volume:g} {position.symbol} is not ours: left alone",
             account_id=gate.account_id,
             at=at,
             data={"ticket": position.ticket, "magic": position.magic, "comment": position.comment},

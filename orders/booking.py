@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import F, OuterRef, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
 
 from brokers.domain import Deal as BrokerDeal
-from orders.models import Deal, IntentKind, IntentState, OrderIntent, OrderStatus
+from orders.models import Deal, IntentKind, IntentState, OrderIntent
 from orders.services import transition
 
 
@@ -65,26 +67,32 @@ def book_figures(account_id: int, position_ids: Collection[int]) -> list[int]:
 
 def finish_intents(account_id: int, *, fence: int, at: datetime) -> int:
     """Finish accepted intents whose deals are in the books, inside the caller's transaction; return how many."""
-    rows = OrderIntent.objects.filter(
-        Q(kind=IntentKind.CLOSE) | Q(kind=IntentKind.OPEN),
+    accepted = OrderIntent.objects.filter(
         account_id=account_id,
+        kind__in=(IntentKind.CLOSE, IntentKind.OPEN),
         state__in=(IntentState.ACCEPTED, IntentState.PARTIAL),
         reply_order__isnull=False,
-    ).values_list("id", "state", "kind", "reply_order", "order__status", "volume")
-    done = 0
-    for pk, state, kind, reply_order, status, volume in rows:
-        filled = sum(
-            Deal.objects.filter(account_id=account_id, order_ticket=reply_order).values_list("volume", flat=True)
+    ).annotate(
+        dealt=Coalesce(
+            Subquery(
+                Deal.objects.filter(account_id=account_id, order_ticket=OuterRef("reply_order"))
+                .values("order_ticket")
+                .annotate(lots=Sum("volume"))
+                .values("lots")
+            ),
+            Value(Decimal(0)),
         )
-        if filled >= volume or (kind == IntentKind.CLOSE and status == OrderStatus.CLOSED):
-            done += transition(
-                pk,
-                state,
-                IntentState.FILLED,
-                fence=fence,
-                why="its deals are in the books",
-                at=at,
-                done_at=at,
-                filled_volume=filled,
-            )
+    )
+    done = 0
+    for intent in accepted.filter(dealt__gte=F("volume")):
+        done += transition(
+            intent.pk,
+            intent.state,
+            IntentState.FILLED,
+            fence=fence,
+            why="its deals are in the books",
+            at=at,
+            done_at=at,
+            filled_volume=intent.dealt,
+        )
     return done

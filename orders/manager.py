@@ -65,7 +65,7 @@ class OrdersManager:
         self._foreign: set[int] = set()
 
     def run(self) -> OrdersPass:
-        """Make one pass: read both sides, compare, apply. Raises ReadError and leaves the books alone when a read fails."""
+        """Make one pass: read both sides, compare, apply. Raises ReadError, leaving the books alone."""
         try:
             found = self._pass()
         except Exception:
@@ -102,7 +102,7 @@ class OrdersManager:
         return OrdersPass(at, book, known, findings, tuple(sorted(cycles)))
 
     def _ledger(self, book: Book, intents: tuple[KnownIntent, ...], at: datetime) -> set[int]:
-        """Import new deals when something suggests that there are any, or every ten seconds; return the cycles touched."""
+        """Import new deals when something suggests that there are any, or every 10 s; return the cycles touched."""
         trace = (book.account.balance, tuple(sorted(p.identifier for p in book.positions)))
         ticks = self.clock.ticks()
         due = self._deals_read_at is None or ticks - self._deals_read_at >= DEAL_REFRESH_SECONDS

@@ -51,7 +51,10 @@ class CloseReason(models.TextChoices):
 
 
 class OrderIntent(models.Model):
-    """One decision to send one request. `token` is its identity in the broker's comment; `fence` the lease token it was claimed with."""
+    """One decision to send one request.
+
+    `token` is its identity in the broker's comment, `fence` the lease token it was claimed with.
+    """
 
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="intents")
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="intents", null=True, blank=True)
@@ -145,9 +148,10 @@ class IntentHistory(models.Model):
 
 
 class Order(models.Model):
-    """A position, or resting order, as the books know it. `identifier` is the broker's position id and never changes.
+    """A position, or resting order, as the books know it.
 
-    Final figures (`profit`, `swap`, `commission`, `price_close`) are set when it closes; floating ones live in AccountMarks.
+    `identifier` is the broker's position id and never changes. Final figures are set when it
+    closes; floating ones live in AccountMarks.
     """
 
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="orders")
@@ -242,7 +246,7 @@ class Deal(models.Model):
 
 
 class AccountMarks(models.Model):
-    """Floating values of all open positions of an account in one row, index by index; rewritten when one moved by a cent."""
+    """Floating values of all open positions of an account, index by index; rewritten when one moved by a cent."""
 
     account = models.OneToOneField(TradingAccount, on_delete=models.CASCADE, primary_key=True, related_name="marks")
     seq = models.BigIntegerField(default=0)

@@ -101,7 +101,8 @@ def intents_by_token(account_id: int, tokens: Sequence[str]) -> dict[str, OrderI
 
 def last_deal_at(account_id: int) -> datetime | None:
     """Return the time of the newest imported deal."""
-    return Deal.objects.filter(account_id=account_id).aggregate(at=Max("at"))["at"]
+    newest: datetime | None = Deal.objects.filter(account_id=account_id).aggregate(at=Max("at"))["at"]
+    return newest
 
 
 def marks_of(account_id: int) -> AccountMarks | None:

@@ -115,7 +115,8 @@ def record_outcome(intent: OrderIntent, outcome: Outcome, *, gate: Gate, clock: 
                     bot_id=intent.bot_id,
                     cycle_id=intent.cycle_id,
                     order_id=intent.order_id,
-                    text=f"The broker refused to {intent.kind} {intent.volume} {intent.symbol}: {outcome.reason} {outcome.text}",
+                    text=f"The broker refused to {intent.kind} {intent.volume} {intent.symbol}: "
+                    f"{outcome.reason} {outcome.text}",
                 )
             case Unknown():
                 transition(
@@ -135,7 +136,7 @@ def record_outcome(intent: OrderIntent, outcome: Outcome, *, gate: Gate, clock: 
                     account_id=gate.account_id,
                     bot_id=intent.bot_id,
                     cycle_id=intent.cycle_id,
-                    text=f"Nobody knows what came of intent {intent.token} ({outcome.cause}); looking it up at the broker.",
+                    text=f"Nobody knows what came of intent {intent.token} ({outcome.cause}); looking it up.",
                 )
 
 

@@ -109,7 +109,7 @@ def transition(intent_id: int, frm: str, to: str, *, fence: int | None, why: str
 
 
 def drop_unsent(gate: Gate, *, at: datetime) -> int:
-    """Refuse what an earlier holder planned or claimed but never sent; SENT is committed before a send, so it is certain."""
+    """Refuse what an earlier holder planned or claimed: SENT is committed before a send, so it never left."""
     with fenced(gate):
         rows = OrderIntent.objects.filter(
             account_id=gate.account_id, state__in=(IntentState.PLANNED, IntentState.CLAIMED)

@@ -51,7 +51,7 @@ class Vetoed:
 
 def retry_wait(refused_times: int) -> timedelta:
     """Return how long to wait after a refusal before asking for the same again: doubling, at most a minute."""
-    return min(RETRY_LONGEST, RETRY_FIRST * 2 ** min(10, max(0, refused_times - 1)))
+    return min(RETRY_LONGEST, RETRY_FIRST * int(2 ** min(10, max(0, refused_times - 1))))
 
 
 def entry_objection(bot_id: int | None, standing: Standing) -> Vetoed | None:

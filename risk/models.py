@@ -9,7 +9,7 @@ from strategies.models import Bot
 
 
 class Block(models.Model):
-    """While a block stands, nothing that raises exposure is sent for its account (or only for its bot); closing stays possible."""
+    """While it stands, nothing that raises exposure is sent for its account, or its bot; closing stays possible."""
 
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="blocks")
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, null=True, blank=True, related_name="blocks")

@@ -3,10 +3,16 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 
 from events import live
 from events.services import record
 from risk.models import Block
+
+
+def _standing(account_id: int, bot_id: int | None, cause: str) -> Q:
+    bot = Q(bot__isnull=True) if bot_id is None else Q(bot_id=bot_id)
+    return bot & Q(account_id=account_id, cause=cause, lifted_at__isnull=True)
 
 
 @transaction.atomic
@@ -14,12 +20,16 @@ def raise_block(
     *, account_id: int, cause: str, reason: str, at: datetime, bot_id: int | None = None, by_id: int | None = None
 ) -> Block:
     """Forbid entries on an account, or on one bot; the same cause raised twice is one block."""
-    block, created = Block.objects.get_or_create(
-        account_id=account_id,
-        bot_id=bot_id,
-        cause=cause,
-        lifted_at=None,
-        defaults={"reason": reason[:300], "raised_at": at, "raised_by_id": by_id},
+    standing = _standing(account_id, bot_id, cause)
+    block, created = Block.objects.filter(standing).get_or_create(
+        defaults={
+            "account_id": account_id,
+            "bot_id": bot_id,
+            "cause": cause,
+            "reason": reason[:300],
+            "raised_at": at,
+            "raised_by_id": by_id,
+        }
     )
     if created:
         record(
@@ -55,5 +65,5 @@ def lift_block(*, block_id: int, why: str, at: datetime, by_id: int | None = Non
 
 def lift_cause(*, account_id: int, cause: str, why: str, at: datetime, bot_id: int | None = None) -> bool:
     """Lift the standing block of a cause, if there is one."""
-    block = Block.objects.filter(account_id=account_id, bot_id=bot_id, cause=cause, lifted_at__isnull=True).first()
+    block = Block.objects.filter(_standing(account_id, bot_id, cause)).first()
     return block is not None and lift_block(block_id=block.pk, why=why, at=at)

@@ -52,7 +52,7 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class CycleView:
-    """An open cycle. `realized` is the net of its closed legs; `best_net` the highest net seen since trailing was armed."""
+    """An open cycle. `realized` is the net of closed legs, `best_net` the highest net since trailing was armed."""
 
     id: int
     symbol: str

@@ -24,8 +24,8 @@ def average_true_range(
 def direction(closes: Sequence[float], atr: float | None, steps: Sequence[int] = STEPS, min_move: float = 0.5) -> float:
     """Return the sign (-1.0, 0.0, +1.0) of the strongest turn over all step sizes.
 
-    A turn of n steps: the move of the previous n steps and that of the last n have opposite signs, and both are at least
-    `min_move` ATR.
+    A turn of n steps: the move of the previous n steps and that of the last n have opposite signs,
+    and both are at least `min_move` ATR.
     """
     if not atr:
         return 0.0

@@ -54,16 +54,21 @@ def clock_uses(source: str) -> Iterator[tuple[int, str]]:
     """Give line and name of every use of a clock, of randomness or of a random id that bears no marker."""
     lines = source.splitlines()
     for node in ast.walk(ast.parse(source)):
-        uses: list[tuple[str, str]] = []
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
-            owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
-            uses = [(owner, node.attr)]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            uses = [((node.module or "").rpartition(".")[2], alias.name) for alias in node.names]
-        for owner, name in uses:
-            banned = (owner, name) in FORBIDDEN or (owner, "*") in FORBIDDEN
-            if banned and not MARKER.search(lines[node.lineno - 1]):
+        if not isinstance(node, ast.Attribute | ast.ImportFrom) or MARKER.search(lines[node.lineno - 1]):
+            continue
+        for owner, name in names_used(node):
+            if (owner, name) in FORBIDDEN or (owner, "*") in FORBIDDEN:
                 yield node.lineno, f"{owner}.{name}"
+
+
+def names_used(node: ast.Attribute | ast.ImportFrom) -> list[tuple[str, str]]:
+    """Give owner and name of `owner.name`, and of every name in `from owner import name`."""
+    if isinstance(node, ast.ImportFrom):
+        owner = "" if node.level else (node.module or "").rpartition(".")[2]
+        return [(owner, alias.name) for alias in node.names]
+    if isinstance(node.value, ast.Name):
+        return [(node.value.id, node.attr)]
+    return [(node.value.attr, node.attr)] if isinstance(node.value, ast.Attribute) else []
 
 
 def swallowed_errors(tree: ast.AST) -> Iterator[tuple[int, str]]:

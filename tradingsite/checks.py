@@ -7,6 +7,12 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
+from django.db import DatabaseError
+
+from accounts.credentials import CredentialError, decrypt, encrypt, key_id_of
+
+CANARY = "canary"
+KEY_BYTES_DIFFERENT_MIN = 8  # 32 random bytes never have fewer
 
 
 @register(Tags.compatibility)
@@ -48,23 +54,46 @@ def local_site_stays_local(app_configs: Sequence[AppConfig] | None, **kwargs: An
 @register(Tags.security, deploy=True)
 def credential_keys_work(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Encrypt and decrypt a canary with every key, and refuse keys that are the same or obviously not random."""
-    from cryptography.fernet import InvalidToken
-
-    from tradingsite.canary import round_trip
-
     del app_configs, kwargs
     problems: list[CheckMessage] = []
+    hint = "Make one with `manage.py credentialkey` and put it first into TRADING_CREDENTIAL_KEYS."
     for key_id, key in settings.CREDENTIAL_KEYS.items():
         try:
-            works = round_trip(key)
-        except (InvalidToken, ValueError):
+            works = _round_trip({key_id: key})
+        except CredentialError:
             works = False
-        if not works or len(set(key)) < 8:
-            hint = "Make one with `manage.py credentialkey` and put it first into TRADING_CREDENTIAL_KEYS."
+        if not works or len(set(key)) < KEY_BYTES_DIFFERENT_MIN:
             problems.append(Error(f"Credential key {key_id!r} can't be used.", hint=hint, id="trading.E004"))
     if len(set(settings.CREDENTIAL_KEYS.values())) < len(settings.CREDENTIAL_KEYS):
         problems.append(Error("TRADING_CREDENTIAL_KEYS holds the same key twice.", id="trading.E005"))
     return problems
+
+
+def _round_trip(keys: dict[str, bytes]) -> bool:
+    sealed = encrypt(CANARY, table="check", pk=0, field="canary", keys=keys)
+    return decrypt(sealed, table="check", pk=0, field="canary", keys=keys) == CANARY
+
+
+@register(Tags.database)
+def stored_passwords_have_their_key(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Name accounts whose stored password no key of the ring opens."""
+    del app_configs
+    if "default" not in (kwargs.get("databases") or ()):
+        return []
+    from accounts.models import TradingAccount
+
+    try:
+        stored = TradingAccount.objects.exclude(password_encrypted="").values_list("name", "password_encrypted")
+        lost = sorted(name for name, value in stored if key_id_of(value) not in settings.CREDENTIAL_KEYS)
+    except DatabaseError:  # before the first migration there is nothing stored
+        return []
+    hint = "Add the key that was removed to TRADING_CREDENTIAL_KEYS, after the first one."
+    return [
+        CheckWarning(
+            f"The password of account {name!r} can't be read: its key is missing.", hint=hint, id="trading.W003"
+        )
+        for name in lost
+    ]
 
 
 @register(Tags.security, deploy=True)

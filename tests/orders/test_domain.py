@@ -14,7 +14,21 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 def deal(ticket: int, entry: DealEntry, volume: float, *, price: float = 1.1, reason: Reason = Reason.EXPERT) -> Deal:
     profit = 0.0 if entry is DealEntry.IN else 12.5
     return Deal(
-        ticket, ticket, 77, "EURUSD", DealKind.BUY, entry, reason, volume, price, profit, -0.5, -0.35, 0.0, 5, "",
+        ticket,
+        ticket,
+        77,
+        "EURUSD",
+        DealKind.BUY,
+        entry,
+        reason,
+        volume,
+        price,
+        profit,
+        -0.5,
+        -0.35,
+        0.0,
+        5,
+        "",
         NOON + timedelta(seconds=ticket),
     )
 
@@ -62,7 +76,10 @@ def test_any_comment_is_read_without_an_error(comment: str) -> None:
     assert token is None or len(token) == 10
 
 
-@given(st.permutations([deal(1, DealEntry.IN, 0.3), deal(2, DealEntry.OUT, 0.1), deal(3, DealEntry.OUT, 0.2)]), st.booleans())
+@given(
+    st.permutations([deal(1, DealEntry.IN, 0.3), deal(2, DealEntry.OUT, 0.1), deal(3, DealEntry.OUT, 0.2)]),
+    st.booleans(),
+)
 def test_a_closure_is_the_same_in_any_order_of_arrival_and_with_duplicates(deals: list[Deal], twice: bool) -> None:
     closure = closure_of(tuple(deals * 2 if twice else deals), ours=True)
     assert closure is not None
@@ -74,7 +91,12 @@ def test_a_closure_is_the_same_in_any_order_of_arrival_and_with_duplicates(deals
 
 @pytest.mark.parametrize(
     "deals",
-    [(), (deal(1, DealEntry.IN, 0.3),), (deal(1, DealEntry.IN, 0.3), deal(2, DealEntry.OUT, 0.1)), (deal(2, DealEntry.OUT, 0.3),)],
+    [
+        (),
+        (deal(1, DealEntry.IN, 0.3),),
+        (deal(1, DealEntry.IN, 0.3), deal(2, DealEntry.OUT, 0.1)),
+        (deal(2, DealEntry.OUT, 0.3),),
+    ],
     ids=["none", "only in", "part out", "no opening seen"],
 )
 @pytest.mark.requirement("S0-14", "S0-18")

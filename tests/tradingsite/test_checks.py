@@ -12,6 +12,9 @@ import pytest
 from django.core.checks import CheckMessage
 from pytest_django import Settings
 
+from accounts.credentials import encrypt
+from accounts.models import TradingAccount
+from tests.tradingsite.clusters import discarded, folder
 from tradingsite import checks
 from tradingsite.queues import queue_settings
 
@@ -135,3 +138,32 @@ def test_settings_make_their_secrets_once(tmp_path: Path) -> None:
     assert {name: (tmp_path / name).read_text() for name in made} == made
     if os.name == "posix":
         assert {(tmp_path / name).stat().st_mode & 0o777 for name in made} == {0o600}
+
+
+@pytest.mark.django_db
+def test_a_password_whose_key_was_removed_is_named(settings: Settings) -> None:
+    old, new = {"old": bytes(range(32))}, {"new": bytes(range(1, 33))}
+    account = TradingAccount.objects.create(name="Lost", login=7, server="Broker-Demo")
+    account.password_encrypted = encrypt("secret", table="account", pk=account.pk, field="password", keys=old)
+    account.save()
+    settings.CREDENTIAL_KEYS = new | old
+    assert checks.stored_passwords_have_their_key(None, databases=["default"]) == []
+    settings.CREDENTIAL_KEYS = new
+    assert ids(checks.stored_passwords_have_their_key(None, databases=["default"])) == ["trading.W003"]
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(os.name == "nt", reason="kills with SIGKILL")
+def test_django_brings_a_killed_server_back() -> None:
+    code = (
+        "import os, signal, psutil\n"
+        "from django.db import connection\n"
+        "from tradingsite.postgres import status\n"
+        "connection.ensure_connection(); killed = status().pid\n"
+        "os.kill(killed, signal.SIGKILL); psutil.wait_procs([psutil.Process(killed)], timeout=5)\n"
+        "connection.close(); connection.ensure_connection(); print(status().pid != killed)"
+    )
+    with folder() as var, discarded(var / "postgres"):
+        done = manage("shell", "--no-imports", "-c", code, TRADING_VAR_DIR=str(var))
+        assert (done.stdout.strip(), done.returncode) == ("True", 0), done.stderr
+        assert "is stopped" in manage("stop", TRADING_VAR_DIR=str(var)).stdout

@@ -16,7 +16,6 @@ def handler(path: Path, size_max: int = 0) -> SharedRotatingFile:
 
 def record(text: str, **extra: object) -> logging.LogRecord:
     return logging.makeLogRecord({"msg": text, "levelname": "INFO", "name": "orders", **extra})
-    return made
 
 
 def test_a_record_is_one_json_object_with_its_extras(tmp_path: Path) -> None:

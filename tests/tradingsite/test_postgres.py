@@ -1,11 +1,9 @@
 """The embedded PostgreSQL: shared, restarted when it dies, stopped by the last session."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import psutil
 import psycopg
 import pytest
 
+from tests.tradingsite.clusters import discarded, folder
 from tradingsite.postgres import Cluster, PostgresError
 from tradingsite.postgres.account import is_root
 from tradingsite.postgres.place import find_place
@@ -32,13 +31,8 @@ with Cluster(Path(sys.argv[1]), durable=False).session():
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     """A server of the test's own, in a folder that every user can reach."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        made = Cluster(Path(folder) / "postgres", durable=False)
-        try:
-            yield made
-        finally:
-            made.stop()
+    with folder() as home, discarded(home / "postgres") as made:
+        yield made
 
 
 def ask(cluster: Cluster, query: str) -> object:
@@ -170,41 +164,46 @@ def test_many_who_come_at_once_share_one_server(cluster: Cluster) -> None:
 
 
 def test_over_tcp_it_wants_a_password() -> None:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        cluster = Cluster(Path(folder) / "postgres", tcp=True, durable=False)
-        try:
-            with cluster.session():
-                assert ask(cluster, "SELECT 7") == 7
-                address = {**cluster.address(), "password": "wrong"}
-                with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-                    psycopg.connect(" ".join(f"{key}={value}" for key, value in address.items()))
-        finally:
-            cluster.stop()
+    with folder() as home, discarded(home / "postgres", tcp=True) as cluster, cluster.session():
+        assert ask(cluster, "SELECT 7") == 7
+        address = {**cluster.address(), "password": "wrong", "dbname": "trading"}
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(" ".join(f"{key}={value}" for key, value in address.items()))
 
 
-def test_a_long_path_gets_a_short_socket(cluster: Cluster) -> None:
-    deep = Cluster(cluster.home.parent / ("d" * 60) / ("e" * 60) / "postgres", durable=False)
-    try:
-        with deep.session():
-            assert ask(deep, "SELECT 7") == 7
-    finally:
-        deep.stop()
+def test_a_long_path_gets_a_short_socket() -> None:
+    with (
+        folder() as home,
+        discarded(home / ("d" * 60) / ("e" * 60) / "postgres") as deep,
+        deep.session(),
+    ):
+        assert ask(deep, "SELECT 7") == 7
 
 
 @pytest.mark.skipif(not is_root(), reason="only root has to change user")
 def test_root_runs_it_as_another_user_also_where_that_user_can_not_go() -> None:
-    with tempfile.TemporaryDirectory() as folder:  # made for its owner only
-        cluster = Cluster(Path(folder) / "postgres", durable=False)
-        try:
-            with cluster.session():
-                place = find_place(cluster.home)
-                assert not place.data.is_relative_to(folder)
-                assert psutil.Process(cluster.status().pid).uids().real == place.data.stat().st_uid != 0
-                assert ask(cluster, "SELECT 7") == 7
-        finally:
-            cluster.stop()
-            shutil.rmtree(find_place(cluster.home).home)
+    with folder(reachable=False) as home, discarded(home / "postgres") as cluster, cluster.session():
+        data = cluster.status().data
+        assert not data.is_relative_to(home)
+        assert psutil.Process(cluster.status().pid).uids().real == data.stat().st_uid != 0
+        assert ask(cluster, "SELECT 7") == 7
+
+
+@pytest.mark.skipif(not is_root(), reason="only root can give a folder away")
+def test_root_runs_it_as_the_user_who_owns_the_data() -> None:
+    import pwd  # not on Windows
+
+    with folder() as home, discarded(home / "postgres") as cluster:
+        with cluster.session():
+            place = find_place(cluster.home)
+        nobody = pwd.getpwnam("nobody")
+        for path in (place.home, *place.home.rglob("*")):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        find_place.cache_clear()
+        with cluster.session():
+            assert psutil.Process(cluster.status().pid).uids().real == nobody.pw_uid
+        made_by_root = [path for path in (place.home, *place.home.iterdir()) if path.stat().st_uid == 0]
+        assert made_by_root == []
 
 
 def test_what_keeps_it_from_starting_is_said(cluster: Cluster) -> None:

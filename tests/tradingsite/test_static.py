@@ -16,7 +16,7 @@ SCRIPT_SHA256_START, SCRIPT_SHA256_END = "756b0ba9", "0b52"
 def body(client: Client, path: str) -> bytes:
     answer = client.get(path)
     assert answer.status_code == 200
-    return b"".join(answer.streaming_content) if answer.streaming else answer.content
+    return answer.getvalue()
 
 
 def test_the_charting_script_is_the_one_we_know(client: Client) -> None:

@@ -37,6 +37,18 @@ def is_root() -> bool:
     return sys.platform != "win32" and os.geteuid() == 0
 
 
+def owner_of(data: Path) -> Account | None:
+    """Give the ordinary user whose data folder this already is: only that user can run its server."""
+    import pwd
+
+    try:
+        uid = data.stat().st_uid
+        entry = pwd.getpwuid(uid)
+    except (OSError, KeyError):
+        return None
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid) if uid != 0 else None
+
+
 def server_account() -> Account:
     """Give the server's own user, made with useradd the first time; `nobody` where users can't be added.
 

@@ -175,6 +175,7 @@ class Cluster:
             self._initialise(place)
         self._configure(place)
         _rotate(place.log)
+        known = _size(place.log)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.answers():
             if self._postmaster() is None:
@@ -182,11 +183,12 @@ class Cluster:
                 done = self._pg_ctl(place, "start", "-w", "-t", str(START_TIMEOUT_S), "-l", str(place.log))
                 # Children of a killed server need a moment to notice, and hold its memory until then.
                 if done != 0 and "shared memory block" not in place.log_tail(TAIL_LINES):
-                    raise PostgresError(self._failure(place))
+                    raise PostgresError(self._failure(place, known))
             if time.monotonic() > deadline:
-                raise PostgresError(self._failure(place))
+                raise PostgresError(self._failure(place, known))
             time.sleep(RETRY_PAUSE_S)  # clock-ok: waits for a server process
         (self.home / "started-by").write_text("session" if self._sessions.alive() else "command", encoding="ascii")
+        place.hand_over()
         self._make_database()
 
     def _initialise(self, place: Place) -> None:
@@ -256,15 +258,16 @@ class Cluster:
         first = _read(self._place().data / "postmaster.pid").partition("\n")[0]
         try:
             process = psutil.Process(int(first))
-            ours = "postgres" in process.name() and process.status() != psutil.STATUS_ZOMBIE
+            ours = str(self._place().data) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
             return process.pid if ours else None
         except (ValueError, psutil.Error):
             return None
 
-    def _failure(self, place: Place) -> str:
+    def _failure(self, place: Place, known: int) -> str:
+        """Quote the server's log, or pg_ctl's when the server came not so far as to write one (`known`: its size)."""
+        log = place.log if _size(place.log) != known else place.home / "pg_ctl.log"
         return (
-            f"The embedded PostgreSQL did not start. Its log is {place.log}; the last lines:\n"
-            f"{place.log_tail(TAIL_LINES)}\n"
+            f"The embedded PostgreSQL did not start. Its log is {log}; the last lines:\n{_tail(log)}\n"
             "Free the disk or memory that it asks for and start again, or set DATABASE_URL to a server of your own."
         )
 
@@ -313,6 +316,13 @@ def _read(path: Path) -> str:
 
 def _tail(path: Path) -> str:
     return "\n".join(_read(path).splitlines()[-TAIL_LINES:])
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _rotate(log: Path) -> None:

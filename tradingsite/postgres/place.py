@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tradingsite.postgres.account import SYSTEM_HOME, Account, is_root, server_account
+from tradingsite.postgres.account import SYSTEM_HOME, Account, is_root, owner_of, server_account
 
 SOCKET_PATH_MAX = 100  # the kernel takes 107 bytes
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -57,8 +57,7 @@ class Place:
                 folder.mkdir(parents=True, exist_ok=True)
                 if folder.parent == SYSTEM_HOME:
                     SYSTEM_HOME.chmod(0o755)
-                if self.account is not None:
-                    os.chown(folder, self.account.uid, self.account.gid)
+            self.hand_over()
             self.run.chmod(0o700)
             if self.account is not None:
                 _copy_programs(self.programs)
@@ -68,6 +67,14 @@ class Place:
                 "user before? Start it as that user, or set TRADING_VAR_DIR to another folder."
             ) from error
 
+    def hand_over(self) -> None:
+        """Give the server's user what root has made, so that this user can also start the server without root."""
+        if self.account is None:
+            return
+        for path in (self.home, self.run, *self.home.rglob("*")):
+            if path.lstat().st_uid == 0:
+                os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
+
 
 @lru_cache(maxsize=8)
 def find_place(home: Path) -> Place:
@@ -76,6 +83,7 @@ def find_place(home: Path) -> Place:
     account = server_account() if is_root() else None
     actual = home
     if account is not None:
+        account = owner_of(home / "data") or account
         home.mkdir(parents=True, exist_ok=True)
         mark = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12]
         if not account.can_reach(home):

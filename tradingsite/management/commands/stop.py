@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from tradingsite import postgres
+from tradingsite.processes import stop_site
 
 
 class Command(BaseCommand):
@@ -15,6 +16,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Stop them; harmless when nothing runs."""
+        ended = stop_site()
+        self.stdout.write(f"Engine and site are stopped ({ended} processes)." if ended else "No engine or site ran.")
         try:
             if postgres.is_embedded():
                 stopped = postgres.stop()

@@ -1,0 +1,19 @@
+"""Admin of people, trading accounts and the journal.
+
+The journal's models live in `events`, which knows no accounts and so can't say who may see an entry: their admin is here.
+"""
+
+from accounts.admin.accounts import SnapshotAdmin, SymbolAdmin, TradingAccountAdmin
+from accounts.admin.journal import CommandAdmin, EventAdmin
+from accounts.admin.people import AccountRoleAdmin, GroupAdmin, UserAdmin
+
+__all__ = [
+    "AccountRoleAdmin",
+    "CommandAdmin",
+    "EventAdmin",
+    "GroupAdmin",
+    "SnapshotAdmin",
+    "SymbolAdmin",
+    "TradingAccountAdmin",
+    "UserAdmin",
+]

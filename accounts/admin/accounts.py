@@ -1,0 +1,225 @@
+"""Admin of trading accounts, their symbols and their snapshots."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+
+from accounts import services
+from accounts.admin.forms import AccountForm, PasswordDialog, StartDialog, SymbolForm
+from accounts.admincells import NOTHING, STATES, amount
+from accounts.adminkit import CLOCK, DeskAdmin, FactAdmin, FactInline, ScopedRelatedFilter, display, person, post_dialog
+from accounts.models import AccountRole, AccountSnapshot, DesiredState, Symbol, TradingAccount
+
+
+class RoleInline(FactInline[AccountRole]):
+    model = AccountRole
+    fields = ("user", "role")
+    tab = True
+
+
+class SymbolInline(FactInline[Symbol]):
+    model = Symbol
+    fields = ("name", "broker_name", "digits", "volume_min", "volume_max", "volume_step", "seen_at")
+    tab = True
+
+
+@admin.register(TradingAccount)
+class TradingAccountAdmin(DeskAdmin[TradingAccount]):
+    account_path = "pk"
+    form = AccountForm
+    list_display = ("identity", "money_kind", "wanted", "engine", "equity", "bots_running", "broker", "placement")
+    list_filter = (
+        ("desired_state", ChoicesDropdownFilter),
+        ("broker", ChoicesDropdownFilter),
+        ("demo", BooleanRadioFilter),
+    )
+    search_fields = ("name", "=login", "server", "placement")
+    list_select_related = ("engine_state", "marks")
+    ordering = ("name",)
+    inlines = (SymbolInline, RoleInline)
+    actions_detail = ("start", "pause", "resume", "stop", "change_password", "force_order_sync")
+    actions_row = ("start", "pause", "resume", "stop")
+    readonly_fields = ("wanted", "engine", "password_is_set", "equity", "created_at")
+    fieldsets = (
+        (None, {"fields": ("name", "demo", "wanted", "engine", "equity")}),
+        ("Terminal", {"fields": ("broker", "login", "server", "password", "password_is_set", "terminal_path")}),
+        ("Trading", {"fields": ("margin_mode", "currency", "restart_policy", "placement", "created_at")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("name", "demo")}),
+        ("Terminal", {"fields": ("broker", "login", "server", "password", "terminal_path")}),
+        ("Trading", {"fields": ("margin_mode", "currency", "restart_policy", "placement")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TradingAccount]:
+        running = Count("bots", filter=Q(bots__desired_state=DesiredState.RUNNING))
+        return super().get_queryset(request).annotate(bots_total=Count("bots"), bots_up=running)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Let superusers add accounts, and people who manage one already."""
+        return self.may(request, None, "manager")
+
+    @display(description="Account", header=True, ordering="name")
+    def identity(self, account: TradingAccount) -> list[str]:
+        return [account.name, f"{account.login} · {account.server}"]
+
+    @display(description="Money", label=STATES, ordering="demo")
+    def money_kind(self, account: TradingAccount) -> tuple[str, str]:
+        return ("demo", "DEMO") if account.demo else ("live", "LIVE")
+
+    @display(description="Wanted", label=STATES, ordering="desired_state")
+    def wanted(self, account: TradingAccount) -> tuple[str, str]:
+        return account.desired_state, account.get_desired_state_display()
+
+    @display(description="Engine", label=STATES)
+    def engine(self, account: TradingAccount) -> tuple[str, str]:
+        state: Any = getattr(account, "engine_state", None)
+        if state is None:
+            return "stopped", "Never ran"
+        text = state.get_status_display()
+        return (
+            state.status,
+            text if state.manager_health_status == "healthy" else f"{text}, {state.manager_health_status}",
+        )
+
+    @display(description="Equity")
+    def equity(self, account: TradingAccount) -> str:
+        marks: Any = getattr(account, "marks", None)
+        return NOTHING if marks is None else f"{amount(marks.equity)} {account.currency}"
+
+    @display(description="Bots")
+    def bots_running(self, account: Any) -> str:
+        return f"{account.bots_up} of {account.bots_total} running" if account.bots_total else NOTHING
+
+    @display(description="Password stored", boolean=True)
+    def password_is_set(self, account: TradingAccount) -> bool:
+        return bool(account.password_encrypted)
+
+    def save_model(
+        self, request: HttpRequest, obj: TradingAccount, form: forms.ModelForm[TradingAccount], change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        by, at = person(request), CLOCK.now()
+        if not change:
+            services.register_account(account=obj, by=by, at=at)
+        elif form.changed_data:
+            services.note_changes(account=obj, fields=form.changed_data, by=by, at=at)
+        if form.cleaned_data.get("password"):
+            services.set_password(account=obj, password=form.cleaned_data["password"], by=by, at=at)
+
+    def _set_state(self, request: HttpRequest, account: TradingAccount, state: DesiredState) -> str:
+        changed = services.set_desired_state(account=account, state=state, by=person(request), at=CLOCK.now())
+        word = state.label.lower()
+        return f"{account.name} is to be {word}." if changed else f"{account.name} was to be {word} already."
+
+    @post_dialog(
+        label="Start",
+        question="Let the engine run this account: its running bots may open positions.",
+        button="Start the account",
+        path="start",
+        icon="play_arrow",
+        form=StartDialog,
+        shown_when=lambda account: account.desired_state == DesiredState.STOPPED,
+    )
+    def start(self, request: HttpRequest, account: TradingAccount) -> str:
+        return self._set_state(request, account, DesiredState.RUNNING)
+
+    @post_dialog(
+        label="Pause",
+        question="No new entries on this account. Open positions are still looked after and closed.",
+        button="Pause the account",
+        path="pause",
+        icon="pause",
+        shown_when=lambda account: account.desired_state == DesiredState.RUNNING,
+    )
+    def pause(self, request: HttpRequest, account: TradingAccount) -> str:
+        return self._set_state(request, account, DesiredState.PAUSED)
+
+    @post_dialog(
+        label="Resume",
+        question="Allow entries on this account again.",
+        button="Resume the account",
+        path="resume",
+        icon="play_arrow",
+        form=StartDialog,
+        shown_when=lambda account: account.desired_state == DesiredState.PAUSED,
+    )
+    def resume(self, request: HttpRequest, account: TradingAccount) -> str:
+        return self._set_state(request, account, DesiredState.RUNNING)
+
+    @post_dialog(
+        label="Stop",
+        question="The engine lets go of this account. Open positions stay open at the broker and nobody manages them.",
+        button="Stop the account",
+        path="stop",
+        icon="stop",
+        shown_when=lambda account: account.desired_state != DesiredState.STOPPED,
+    )
+    def stop(self, request: HttpRequest, account: TradingAccount) -> str:
+        return self._set_state(request, account, DesiredState.STOPPED)
+
+    @post_dialog(
+        label="Set password",
+        question="Store another broker password. It is used when the engine connects the next time.",
+        button="Store the password",
+        path="set-password",
+        role="manager",
+        icon="key",
+        form=PasswordDialog,
+    )
+    def change_password(self, request: HttpRequest, account: TradingAccount, password: str) -> str:
+        services.set_password(account=account, password=password, by=person(request), at=CLOCK.now())
+        return f"The password of {account.name} was stored."
+
+    @post_dialog(
+        label="Force order sync",
+        question="Ask the engine to compare the books with the broker now, with the whole recent ledger.",
+        button="Compare now",
+        path="force-order-sync",
+        icon="sync",
+        shown_when=lambda account: account.desired_state != DesiredState.STOPPED,
+    )
+    def force_order_sync(self, request: HttpRequest, account: TradingAccount) -> str:
+        services.request_order_sync(account=account, by=person(request), at=CLOCK.now())
+        return f"The engine was asked to sync the orders of {account.name}."
+
+
+@admin.register(Symbol)
+class SymbolAdmin(DeskAdmin[Symbol]):
+    form = SymbolForm
+    list_display = (
+        "name",
+        "account",
+        "broker_name",
+        "digits",
+        "volume_min",
+        "volume_max",
+        "volume_step",
+        "contract_size",
+        "seen_at",
+    )
+    list_filter = (("account", ScopedRelatedFilter),)
+    search_fields = ("name", "broker_name")
+    list_select_related = ("account",)
+    ordering = ("account__name", "name")
+    specification = ("digits", "point", "volume_min", "volume_max", "volume_step", "contract_size", "seen_at")
+    fieldsets = (
+        (None, {"fields": ("account", "name", "broker_name")}),
+        ("Specification last seen", {"fields": specification}),
+    )
+    add_fieldsets = ((None, {"fields": ("account", "name", "broker_name")}),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Symbol | None = None) -> tuple[str, ...]:
+        return self.specification if obj is None else ("account", *self.specification)
+
+
+@admin.register(AccountSnapshot)
+class SnapshotAdmin(FactAdmin[AccountSnapshot]):
+    list_display = ("at", "account", "balance", "equity", "margin", "margin_level", "positions", "total_open_volume")
+    list_filter = (("account", ScopedRelatedFilter), ("at", RangeDateTimeFilter))
+    list_select_related = ("account",)
+    ordering = ("-at",)

@@ -1,0 +1,117 @@
+"""Forms of the account pages."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+
+from accounts.adminkit import DialogForm
+from accounts.models import DesiredState, Symbol, TradingAccount
+from accounts.services import PASSWORD_LENGTH_MAX, check_account
+from accounts.validation import plain_text, symbol_name
+
+# A session pins these when it starts, so they change only while nothing runs
+PINNED = ("broker", "login", "server", "terminal_path", "margin_mode", "demo")
+
+
+def password_field(help_text: str, *, required: bool) -> forms.CharField:
+    """Make a field that takes a password and never shows one."""
+    return forms.CharField(
+        label="Password",
+        required=required,
+        strip=False,
+        max_length=PASSWORD_LENGTH_MAX,
+        help_text=help_text,
+        validators=[plain_text],
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False),
+    )
+
+
+class AccountForm(forms.ModelForm[TradingAccount]):
+    """An account as a person edits it; the password goes in and never comes out."""
+
+    password = password_field("Stored encrypted and never shown. Leave blank to keep the stored one.", required=False)
+
+    class Meta:
+        model = TradingAccount
+        fields = (
+            "name",
+            "broker",
+            "login",
+            "server",
+            "terminal_path",
+            "margin_mode",
+            "currency",
+            "demo",
+            "restart_policy",
+            "placement",
+        )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        pinned = [name for name in PINNED if name in self.changed_data]
+        if self.instance.pk and pinned and self.instance.desired_state != DesiredState.STOPPED:
+            names = ", ".join(str(self.fields[name].label) for name in pinned)
+            raise ValidationError(f"{names}: stop the account before you change this.", code="running")
+        return cleaned
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        try:
+            check_account(self.instance)
+        except ValidationError as error:
+            for field, texts in error.message_dict.items():
+                if field in self.fields and field not in self.errors:
+                    self.add_error(field, texts)
+
+
+class SymbolForm(forms.ModelForm[Symbol]):
+    """A symbol's two names, in the shape that a broker can have."""
+
+    class Meta:
+        model = Symbol
+        fields = ("account", "name", "broker_name")
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        symbol_name(name)
+        return name
+
+    def clean_broker_name(self) -> str:
+        name: str = self.cleaned_data["broker_name"]
+        if name:
+            symbol_name(name)
+        return name
+
+
+class PasswordDialog(DialogForm):
+    """Asks for a new broker password."""
+
+    password = password_field("The terminal's password for this login. Stored encrypted, never shown.", required=True)
+
+
+class StartDialog(DialogForm):
+    """Starting an account with real money asks for its login; a demo account starts with one click."""
+
+    confirm_login = forms.CharField(
+        label="This account trades real money. Type its login to start it",
+        max_length=20,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "inputmode": "numeric"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        object_id = kwargs.get("object_id")
+        self.account = TradingAccount.objects.filter(pk=object_id).first()
+        if self.account is None or self.account.demo:
+            del self.fields["confirm_login"]
+
+    def clean_confirm_login(self) -> str:
+        typed: str = self.cleaned_data["confirm_login"].strip()
+        if self.account is not None and typed != str(self.account.login):
+            raise ValidationError(f"That is not the login of {self.account.name}.", code="login")
+        return typed
+
+    def input(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,110 @@
+"""How the admin shows money, prices and sides: sign and arrow beside the colour, tabular digits."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+UP = "text-green-700 dark:text-green-400"
+DOWN = "text-red-700 dark:text-red-400"
+DIGITS = "font-variant-numeric: tabular-nums"
+NOTHING = "–"
+
+STATES: Mapping[str, str] = {
+    "running": "success",
+    "paused": "warning",
+    "stopped": "info",
+    "starting": "info",
+    "error": "danger",
+    "healthy": "success",
+    "degraded": "warning",
+    "unhealthy": "danger",
+    "open": "success",
+    "closing": "warning",
+    "closed": "info",
+    "pending": "warning",
+    "cancelled": "info",
+    "planned": "info",
+    "claimed": "info",
+    "sent": "warning",
+    "accepted": "success",
+    "partial": "warning",
+    "filled": "success",
+    "refused": "danger",
+    "unknown": "danger",
+    "adopted": "success",
+    "absent": "info",
+    "settled": "info",
+    "waiting": "warning",
+    "done": "success",
+    "failed": "danger",
+    "debug": "info",
+    "info": "info",
+    "warning": "warning",
+    "buy": "info",
+    "sell": "danger",
+    "demo": "info",
+    "live": "danger",
+    "lifted": "info",
+    "standing": "danger",
+}
+
+
+def money(amount: Decimal | float | None) -> str:
+    """Show a profit or loss in account currency: colour, arrow and sign say the same."""
+    if amount is None:
+        return NOTHING
+    value = Decimal(str(amount)).quantize(Decimal("0.01"))
+    if value == 0:
+        return format_html('<span style="{}">0.00</span>', DIGITS)
+    arrow, colour = ("▲", UP) if value > 0 else ("▼", DOWN)
+    return format_html(
+        '<span class="{} whitespace-nowrap" style="{}">{} {}</span>', colour, DIGITS, arrow, f"{value:+,.2f}"
+    )
+
+
+def amount(value: Decimal | float | None, digits: int = 2) -> str:
+    """Show an amount that is no gain or loss, such as a balance."""
+    if value is None:
+        return NOTHING
+    return format_html('<span class="whitespace-nowrap" style="{}">{}</span>', DIGITS, f"{float(value):,.{digits}f}")
+
+
+def plain(value: Decimal | float | None) -> str:
+    """Show a price or volume with the digits that it has; zero means "none"."""
+    if not value:
+        return NOTHING
+    text = f"{Decimal(str(value)):f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return format_html('<span style="{}">{}</span>', DIGITS, text)
+
+
+def moment(at: datetime | None) -> str:
+    """Show a time to the second, in UTC."""
+    return NOTHING if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def link(row: Any, text: str | None = None) -> str:
+    """Link to a row's own admin page."""
+    if row is None:
+        return NOTHING
+    opts = row._meta
+    url = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(row.pk,))
+    return format_html('<a class="text-link" href="{}">{}</a>', url, text or str(row))
+
+
+def label(key: str, text: str) -> SafeString:
+    """Show a state as a coloured word, in tables that are no change list."""
+    from django.template.loader import render_to_string
+
+    return render_to_string("unfold/helpers/label.html", {"type": STATES.get(key, ""), "text": text})
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
+    """Give the data of Unfold's table component."""
+    return {"headers": list(headers), "rows": [list(row) for row in rows]}

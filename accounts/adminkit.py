@@ -1,0 +1,300 @@
+"""What every admin page of the desk shares: role-limited querysets, read-only facts, actions by POST dialogs only.
+
+Roles of accounts (`accounts.permissions`) take the place of Django's model permissions: a viewer sees, a trader starts
+and stops, a manager edits. What belongs to another person's account does not exist for them (404).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import ForeignKey, Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from unfold.admin import ModelAdmin as UnfoldModelAdmin
+from unfold.admin import TabularInline as UnfoldTabularInline
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.decorators import action as unfold_action
+from unfold.decorators import display as unfold_display
+from unfold.forms import BaseDialogForm
+
+from accounts.models import User
+from accounts.permissions import RoleName, accounts_of, can, can_anywhere, is_superuser
+from core.clock import Clock, SystemClock
+
+M = TypeVar("M", bound=Model)
+F = TypeVar("F", bound=Callable[..., Any])
+CLOCK: Clock = SystemClock()
+
+# Unfold is untyped: Django's own classes stand in for its bases while types are checked.
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin
+    _TabularInline = admin.TabularInline
+    _DialogForm = forms.Form
+    _RelatedFilter = admin.RelatedFieldListFilter
+else:
+
+    class _Subscriptable:
+        """Lets `Base[Model]` be written, which only the type checker reads."""
+
+        def __class_getitem__(cls, _: object) -> type:
+            return cls
+
+    class _ModelAdmin(_Subscriptable, UnfoldModelAdmin):
+        pass
+
+    class _TabularInline(_Subscriptable, UnfoldTabularInline):
+        pass
+
+    _DialogForm = BaseDialogForm
+    _RelatedFilter = RelatedDropdownFilter
+
+
+def display(**options: Any) -> Callable[[F], F]:
+    """Mark a method as a list column: Unfold's `display`, typed."""
+    marked: Callable[[F], F] = unfold_display(**options)
+    return marked
+
+
+def person(request: HttpRequest) -> User:
+    """Return who is logged in; pages of the admin have somebody."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+class ScopedRelatedFilter(_RelatedFilter):
+    """A filter by a related row that offers only rows that the person may see."""
+
+    def field_choices(
+        self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        found = scoped(field.remote_field.model._default_manager.all(), request)
+        return [(str(row.pk), str(row)) for row in found[:500]]
+
+
+def account_path(model: type[Model]) -> str | None:
+    """Return the lookup from a model to its account ("pk" for the account itself); None when it belongs to none."""
+    registered = admin.site._registry.get(model)
+    path: str | None = getattr(registered, "account_path", None)
+    return path
+
+
+def scoped(queryset: QuerySet[M], request: HttpRequest, role: RoleName = "viewer") -> QuerySet[M]:
+    """Limit rows of any registered model to accounts in which the person has at least `role`."""
+    path = account_path(queryset.model)
+    if path is None or is_superuser(request.user):
+        return queryset
+    return queryset.filter(**{f"{path}__in": accounts_of(request.user, role)})
+
+
+@dataclass(frozen=True, slots=True)
+class DialogOptions:
+    """What a dialog action asks of a person and of the row; `shown_when` hides a button that has no meaning now."""
+
+    role: RoleName
+    shown_when: Callable[[Any], bool]
+
+
+class DialogForm(_DialogForm):
+    """A dialog's form. What the service refuses is shown in the dialog itself."""
+
+    form_before_template = "desk/dialog_errors.html"
+
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+        return {"errors": self.non_field_errors()}
+
+    def input(self) -> dict[str, Any]:
+        """Return the cleaned fields that the action is about."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "_form_submitted"}
+
+
+def post_dialog(
+    *,
+    label: str,
+    question: str,
+    button: str,
+    path: str,
+    role: RoleName = "trader",
+    icon: str = "",
+    form: type[DialogForm] = DialogForm,
+    shown_when: Callable[[Any], bool] = lambda row: True,
+) -> Callable[[Callable[..., str]], Callable[..., HttpResponse]]:
+    """Turn `method(self, request, row, **fields) -> message` into an action that only a confirmed POST carries out.
+
+    Unfold calls plain actions on GET, so every action of ours is a dialog, and this decorator refuses any other method
+    than POST once more. A row of another person's account is 404, a role that is too low 403, a service's
+    ValidationError is shown in the dialog. What was done is kept in the row's history. An action of the list, not of a
+    row, gets None for the row and returns its message; the role must then be held in some account.
+    """
+    dialog = {"title": label, "description": question, "form_class": form, "form_submit_text": button}
+
+    def decorate(method: Callable[..., str]) -> Callable[..., HttpResponse]:
+        def carry_out(
+            model_admin: "DeskAdmin[Any]", request: HttpRequest, bound: DialogForm, object_id: str | None = None
+        ) -> HttpResponse:
+            if request.method != "POST":
+                return HttpResponseNotAllowed(["POST"])
+            row = None if object_id is None else model_admin.visible_row(request, object_id)
+            try:
+                message = method(model_admin, request, row, **bound.input())
+            except ValidationError as error:
+                bound.add_error(None, ValidationError(error.messages))
+                context = {"dialog": dialog, "form": bound, "form_submit_text": button}
+                return render(request, "unfold/helpers/dialog.html", context)
+            if row is not None:
+                model_admin.log_action(request, row, message)
+            messages.success(request, message)
+            return HttpResponse(headers={"HX-Redirect": model_admin.back_to(request, row)})
+
+        carry_out.__name__ = method.__name__
+        inner = unfold_action(description=label, url_path=path, icon=icon or None, dialog=dialog)(carry_out)
+
+        @wraps(inner)
+        def guarded(model_admin: "DeskAdmin[Any]", request: HttpRequest, object_id: str | None = None) -> HttpResponse:
+            row = None if object_id is None else model_admin.visible_row(request, object_id)
+            if not model_admin.may(request, row, role):
+                raise PermissionDenied
+            answer: HttpResponse = inner(
+                model_admin, request, **({} if object_id is None else {"object_id": object_id})
+            )
+            return answer
+
+        guarded.desk = DialogOptions(role, shown_when)  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+class DeskAdmin(_ModelAdmin[M]):
+    """An admin whose rows belong to trading accounts; `account_path` leads from the row to its account."""
+
+    account_path: str | None = "account"
+    edit_role: RoleName = "manager"
+    list_per_page = 50
+    show_full_result_count = False
+    list_filter_submit = True
+    compressed_fields = True
+    warn_unsaved_form = True
+    actions_detail: Sequence[str] = ()
+    actions_row: Sequence[str] = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
+        return scoped(super().get_queryset(request), request)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer no bulk actions: what changes trading is confirmed row by row."""
+        return {}
+
+    def account_of(self, row: M) -> int | None:
+        """Return the primary key of the row's account; None for a row of no account, which only superusers see."""
+        found: Any = row
+        for step in (self.account_path or "").split("__"):
+            found = getattr(found, f"{step}_id" if step == "account" else step)
+        return None if found is None else int(found)
+
+    def visible_row(self, request: HttpRequest, object_id: str) -> M:
+        """Return a row that the person may see.
+
+        Raises:
+            Http404: There is none; whether it exists elsewhere is not said.
+        """
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        return row
+
+    def back_to(self, request: HttpRequest, row: M | None) -> str:
+        """Return where a dialog leads: the page that it was opened on, else the row's own page or the list."""
+        page = request.headers.get("HX-Current-URL", "")
+        if page and url_has_allowed_host_and_scheme(page, {request.get_host()}):
+            return page
+        name = f"admin:{self.model._meta.app_label}_{self.model._meta.model_name}"
+        return reverse(f"{name}_changelist") if row is None else reverse(f"{name}_change", args=(row.pk,))
+
+    def log_action(self, request: HttpRequest, row: M, message: str) -> None:
+        """Keep what a person did in the row's history."""
+        LogEntry.objects.log_actions(person(request).pk, [row], CHANGE, change_message=message, single_object=True)
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
+        raise Http404
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def may(self, request: HttpRequest, obj: Any, role: RoleName) -> bool:
+        """Tell whether a person has a role in the row's account; without a row, in some account."""
+        if self.account_path is None:
+            return is_superuser(request.user)
+        if not isinstance(obj, self.model):
+            return can_anywhere(request.user, role)
+        account = self.account_of(obj)
+        return is_superuser(request.user) if account is None else can(request.user, account, role)
+
+    def has_view_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return self.may(request, obj, "viewer")
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return self.may(request, obj, self.edit_role)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, None, self.edit_role)
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Delete nothing: facts refer to accounts and bots, which are stopped instead."""
+        return False
+
+    def _filter_unfold_actions_by_permissions(
+        self, request: HttpRequest, actions: Sequence[Any], object_id: str | None = None
+    ) -> list[Any]:
+        """Show the actions that the person's role allows and that have a meaning for the row as it is."""
+        row = self.get_object(request, str(object_id)) if object_id else None
+        return [
+            action
+            for action in actions
+            if (desk := getattr(action.method, "desk", None)) is None
+            or (self.may(request, row, desk.role) and (row is None or desk.shown_when(row)))
+        ]
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer only related rows of accounts that the person may edit."""
+        related = db_field.remote_field.model
+        kwargs.setdefault("queryset", scoped(related._default_manager.all(), request, self.edit_role))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+class FactAdmin(DeskAdmin[M]):
+    """An admin of what happened: seen, searched and filtered, never added, changed or deleted."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+
+class FactInline(_TabularInline[Model, M]):
+    """Rows of facts on another row's page; the page's own permission covers them."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+    per_page = 50
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

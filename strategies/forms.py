@@ -1,0 +1,127 @@
+"""Django forms generated from a strategy's parameters: groups, units, help, strict numbers, errors at the named field."""
+
+import math
+import re
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from django import forms
+from django.core.exceptions import ValidationError
+from pydantic import ValidationError as ParamsError
+from pydantic.fields import FieldInfo
+
+from strategies.registry import StrategySpec
+
+NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,10})?\Z", re.ASCII)
+INTEGER = re.compile(r"[+-]?\d{1,15}\Z", re.ASCII)
+NAMED = re.compile(r"^(?:Value error, )?((?:\w+)(?: and \w+)*): (.+)$", re.DOTALL)
+
+
+class StrictFloatField(forms.FloatField):
+    """Plain decimal numbers only: no exponent, underscore, thousands separator, other digits, NaN or infinity."""
+
+    def to_python(self, value: Any) -> float | None:
+        if isinstance(value, str) and value.strip() and not NUMBER.match(value.strip()):
+            raise ValidationError("Enter a number like 12 or 0.5.", code="invalid")
+        number = super().to_python(value)
+        if number is not None and not math.isfinite(number):
+            raise ValidationError("Enter a finite number.", code="invalid")
+        return None if number is None else number + 0.0
+
+
+class StrictIntegerField(forms.IntegerField):
+    """Plain whole numbers only."""
+
+    def to_python(self, value: Any) -> int | None:
+        if isinstance(value, str) and value.strip() and not INTEGER.match(value.strip()):
+            raise ValidationError("Enter a whole number like 5.", code="invalid")
+        return super().to_python(value)
+
+
+class ParamsForm(forms.Form):
+    """A strategy's parameters; `params` holds the validated model after is_valid()."""
+
+    spec: StrategySpec
+    params: Any = None
+
+    def clean(self) -> dict[str, Any]:
+        """Let the parameters' own model judge them, so that form, API and command line refuse the same."""
+        cleaned = super().clean() or {}
+        if self.errors:
+            return cleaned
+        try:
+            self.params = self.spec.params.model_validate(cleaned)
+        except ParamsError as problem:
+            for error in problem.errors():
+                self._add(error)
+        return cleaned
+
+    def _add(self, error: Any) -> None:
+        """Put an error at its field; one across fields at every field that it names."""
+        location, message = error["loc"], str(error["msg"])
+        if location and location[0] in self.fields:
+            self.add_error(str(location[0]), message)
+            return
+        named = NAMED.match(message)
+        names = [n for n in (named[1].split(" and ") if named else []) if n in self.fields]
+        for name in names or [None]:
+            self.add_error(name, message.removeprefix("Value error, "))
+
+
+def _plain_type(annotation: Any) -> tuple[Any, bool]:
+    """Return a parameter's type without None, and whether it may be left empty."""
+    if get_origin(annotation) in (Union, UnionType):
+        parts = [a for a in get_args(annotation) if a is not NoneType]
+        return parts[0], len(parts) < len(get_args(annotation))
+    return annotation, False
+
+
+def _field(name: str, info: FieldInfo) -> forms.Field:
+    kind, optional = _plain_type(info.annotation)
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    unit = str(extra.get("unit", ""))
+    label = name.replace("_", " ").capitalize() + (f" ({unit})" if unit else "")
+    bounds = {type(m).__name__: m for m in info.metadata}
+    low = getattr(bounds.get("Ge"), "ge", None)
+    high = getattr(bounds.get("Le"), "le", None)
+    text = " ".join(filter(None, (info.description or "", _range_text(bounds))))
+    common: dict[str, Any] = {"label": label, "help_text": text, "required": not optional}
+    if kind is bool:
+        return forms.BooleanField(**common | {"required": False})
+    if get_origin(kind) is Literal:
+        return forms.ChoiceField(choices=[(c, str(c).capitalize()) for c in get_args(kind)], **common)
+    if kind is int:
+        return StrictIntegerField(min_value=low, max_value=high, **common)
+    if kind is float:
+        return StrictFloatField(
+            min_value=low, max_value=high, widget=forms.TextInput(attrs={"inputmode": "decimal"}), **common
+        )
+    return forms.CharField(max_length=200, **common)
+
+
+def _range_text(bounds: dict[str, Any]) -> str:
+    parts = [
+        f"{word} {getattr(bounds[name], attribute):g}"
+        for name, attribute, word in (("Gt", "gt", "above"), ("Ge", "ge", "from"), ("Le", "le", "to"))
+        if name in bounds
+    ]
+    return f"({' '.join(parts)})" if parts else ""
+
+
+def config_form(spec: StrategySpec, initial: dict[str, Any] | None = None) -> type[ParamsForm]:
+    """Make the form class of a strategy; `initial` values replace the defaults."""
+    fields: dict[str, Any] = {}
+    for name, info in spec.params.model_fields.items():
+        field = _field(name, info)
+        field.initial = (initial or {}).get(name, info.default)
+        fields[name] = field
+    return type(f"{spec.params.__name__}Form", (ParamsForm,), {"spec": spec, **fields})
+
+
+def fieldsets(spec: StrategySpec) -> list[tuple[str, list[str]]]:
+    """Return the form's groups with their field names, in the order of declaration."""
+    groups: dict[str, list[str]] = {}
+    for name, info in spec.params.model_fields.items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        groups.setdefault(str(extra.get("group") or "General"), []).append(name)
+    return list(groups.items())

@@ -1,0 +1,81 @@
+"""The strategies that can be traded: built-ins, and plug-ins found by entry point. No Django in here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from strategies.domain import Decide
+from strategies.params import StrategyParams
+
+ENTRY_POINTS = "trading.strategies"
+BUILTINS = ("strategies.builtin.cycle_trader",)
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySpec:
+    """A registered strategy."""
+
+    slug: str
+    version: int
+    params: type[StrategyParams]
+    decide: Decide
+    title: str
+    doc: str
+
+
+_registered: dict[str, StrategySpec] = {}
+_problems: list[str] = []
+
+
+def strategy(*, slug: str, version: int, params: type[StrategyParams], title: str = "") -> Callable[[Decide], Decide]:
+    """Register a decision function. Raises ValueError when the slug is taken by another function."""
+
+    def register(decide: Decide) -> Decide:
+        known = _registered.get(slug)
+        if known is not None and known.decide is not decide:
+            raise ValueError(f"strategy {slug!r} is registered twice")
+        name = title or slug.replace("-", " ").capitalize()
+        _registered[slug] = StrategySpec(slug, version, params, decide, name, (decide.__doc__ or "").strip())
+        return decide
+
+    return register
+
+
+@cache
+def load() -> None:
+    """Import built-ins and plug-ins once; a plug-in that fails is remembered as a problem, the others load."""
+    for module in BUILTINS:
+        import_module(module)
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            point.load()
+        except Exception as problem:  # noqa: BLE001 - a plug-in is other people's code
+            _problems.append(f"{point.name} ({point.value}): {type(problem).__name__}: {problem}")
+
+
+def get(slug: str) -> StrategySpec:
+    """Return a strategy. Raises KeyError that names the known ones."""
+    load()
+    if slug not in _registered:
+        raise KeyError(f"no strategy {slug!r}; known: {', '.join(sorted(_registered))}")
+    return _registered[slug]
+
+
+def all() -> list[StrategySpec]:  # noqa: A001 - read as registry.all()
+    """Return every strategy, by slug."""
+    load()
+    return [_registered[slug] for slug in sorted(_registered)]
+
+
+def problems() -> list[str]:
+    """Return what is wrong with plug-ins, a line each."""
+    load()
+    return list(_problems)
+
+
+def defaults(slug: str) -> dict[str, Any]:
+    """Return a strategy's default values, ready for JSON."""
+    return get(slug).params().model_dump(mode="json")
