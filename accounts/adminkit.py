@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     _TabularInline = admin.TabularInline
     _DialogForm = forms.Form
     _RelatedFilter = admin.RelatedFieldListFilter
+    DeskModelForm = forms.ModelForm
 else:
 
     class _Subscriptable:
@@ -55,6 +56,9 @@ else:
 
     _DialogForm = BaseDialogForm
     _RelatedFilter = RelatedDropdownFilter
+
+    class DeskModelForm(_Subscriptable, forms.ModelForm):
+        pass
 
 
 def display(**options: Any) -> Callable[[F], F]:
@@ -73,7 +77,7 @@ class ScopedRelatedFilter(_RelatedFilter):
     """A filter by a related row that offers only rows that the person may see."""
 
     def field_choices(
-        self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+        self, field: Any, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]"
     ) -> list[tuple[str, str]]:
         found = scoped(field.remote_field.model._default_manager.all(), request)
         return [(str(row.pk), str(row)) for row in found[:500]]
@@ -262,7 +266,7 @@ class DeskAdmin(_ModelAdmin[M]):
             or (self.may(request, row, desk.role) and (row is None or desk.shown_when(row)))
         ]
 
-    def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+    def formfield_for_foreignkey(self, db_field: "ForeignKey[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:
         """Offer only related rows of accounts that the person may edit."""
         related = db_field.remote_field.model
         kwargs.setdefault("queryset", scoped(related._default_manager.all(), request, self.edit_role))
@@ -286,6 +290,9 @@ class FactInline(_TabularInline[Model, M]):
     can_delete = False
     show_change_link = True
     per_page = 50
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [str(name) for name in self.fields or ()]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return True

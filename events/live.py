@@ -22,7 +22,7 @@ RESYNC: Mapping[str, Any] = {"resync": True}
 
 
 def encode(value: Any) -> str:
-    """Return compact JSON. What JSON has no word for (NaN, infinity) becomes null: browsers refuse a message with it."""
+    """Return compact JSON; NaN and infinity, which JSON lacks and browsers refuse, become null."""
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False, default=str)
     except ValueError:

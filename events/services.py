@@ -29,7 +29,7 @@ def record(
     order_id: int | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> Event:
-    """Write an event into the journal and, when it is about an account, tell its pages; text is cut at 500 characters."""
+    """Write an event and, when it is about an account, tell its pages; text is cut at 500 characters."""
     draft = EventDraft(kind, text, at, level, account_id, bot_id, cycle_id, order_id, data or {})
     return record_many([draft])[0]
 

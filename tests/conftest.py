@@ -2,23 +2,27 @@
 
 import os
 import re
+from base64 import b64encode
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 import psycopg
 import pytest
+from django.conf import settings
+from django.db import connection
 from psycopg import sql
 
 from tests.browser import ARGUMENTS, INSTALL, find_browser
+from tradingsite import postgres
 
 _stack = ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the tests' own embedded server, unless DATABASE_URL names one, and drop what killed runs left."""
-    from tradingsite import postgres
-
     _stack.enter_context(postgres.using())
     if postgres.is_embedded():
         _drop_abandoned(postgres.embedded().url("postgres"))
@@ -57,3 +61,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Start the system's Chromium, with no talk to the outside."""
     return {**browser_type_launch_args, "executable_path": find_browser(), "args": ARGUMENTS}
+
+
+@pytest.fixture
+def site_environment(transactional_db: None, tmp_path: Path) -> dict[str, str]:
+    """Give the variables with which a process of its own works on this test's database, in a folder of its own."""
+    database = connection.settings_dict
+    if postgres.is_embedded():
+        url = postgres.embedded().url(database["NAME"])
+    else:
+        place = f"{database['HOST'] or 'localhost'}:{database['PORT'] or 5432}"
+        url = f"postgresql://{quote(database['USER'])}:{quote(database['PASSWORD'])}@{place}/{database['NAME']}"
+    ring = ",".join(f"{name}:{b64encode(key).decode()}" for name, key in settings.CREDENTIAL_KEYS.items())
+    own = {"TRADING_VAR_DIR": str(tmp_path), "DATABASE_URL": url, "TRADING_CREDENTIAL_KEYS": ring}
+    return {**os.environ, **own, "DJANGO_SETTINGS_MODULE": "tradingsite.settings"}

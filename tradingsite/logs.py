@@ -60,6 +60,8 @@ def logging_settings(level: str, folder: Path, *, to_file: bool) -> dict[str, An
         "root": {"handlers": list(handlers), "level": level},
         "loggers": {
             "django.request": {"level": "ERROR"},
+            # Whoever asks for a host that is not ours gets a 400; that is no error of the site.
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
             "django.channels.server": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
             "asyncio": {"level": "WARNING"},

@@ -2,11 +2,16 @@
 
 from typing import Any
 
+import django_stubs_ext
+
 from tradingsite import env as _env
 from tradingsite.logs import logging_settings
 from tradingsite.queues import queue_settings
 from tradingsite.secretfiles import kept, new_key_ring, new_secret_key
 from tradingsite.unfold import unfold_settings
+
+# Lets annotations name what a generic class of Django holds, as in `ModelAdmin[Bot]`
+django_stubs_ext.monkeypatch()
 
 ENV = _env.load()
 BASE_DIR = _env.BASE_DIR
@@ -180,6 +185,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Trading desk",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

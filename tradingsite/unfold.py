@@ -1,5 +1,6 @@
 """How the admin looks: titles, the badge that says which money is at stake, and the navigation."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from django.http import HttpRequest
@@ -33,6 +34,6 @@ def unfold_settings() -> dict[str, Any]:
             "show_search": True,
             "command_search": True,
             "show_all_applications": False,
-            "navigation": "dashboard.navigation.sidebar",
+            "navigation": "dashboard.navigation.sidebar" if find_spec("dashboard.navigation") else [],
         },
     }

@@ -100,7 +100,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         return bool(account.password_encrypted)
 
     def save_model(
-        self, request: HttpRequest, obj: TradingAccount, form: forms.ModelForm[TradingAccount], change: bool
+        self, request: HttpRequest, obj: TradingAccount, form: "forms.ModelForm[TradingAccount]", change: bool
     ) -> None:
         super().save_model(request, obj, form, change)
         by, at = person(request), CLOCK.now()

@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from accounts.adminkit import DialogForm
+from accounts.adminkit import DeskModelForm, DialogForm
 from accounts.models import DesiredState, Symbol, TradingAccount
 from accounts.services import PASSWORD_LENGTH_MAX, check_account
 from accounts.validation import plain_text, symbol_name
@@ -28,7 +28,7 @@ def password_field(help_text: str, *, required: bool) -> forms.CharField:
     )
 
 
-class AccountForm(forms.ModelForm[TradingAccount]):
+class AccountForm(DeskModelForm[TradingAccount]):
     """An account as a person edits it; the password goes in and never comes out."""
 
     password = password_field("Stored encrypted and never shown. Leave blank to keep the stored one.", required=False)
@@ -66,7 +66,7 @@ class AccountForm(forms.ModelForm[TradingAccount]):
                     self.add_error(field, texts)
 
 
-class SymbolForm(forms.ModelForm[Symbol]):
+class SymbolForm(DeskModelForm[Symbol]):
     """A symbol's two names, in the shape that a broker can have."""
 
     class Meta:

@@ -105,7 +105,7 @@ class AccountRoleAdmin(DeskAdmin[AccountRole]):
         return self.may(request, obj, "manager")
 
     def save_model(
-        self, request: HttpRequest, obj: AccountRole, form: forms.ModelForm[AccountRole], change: bool
+        self, request: HttpRequest, obj: AccountRole, form: "forms.ModelForm[AccountRole]", change: bool
     ) -> None:
         held = services.grant_role(
             user=obj.user, account=obj.account, role=obj.role, by=person(request), at=CLOCK.now()

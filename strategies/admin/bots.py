@@ -100,7 +100,7 @@ class BotAdmin(DeskAdmin[Bot]):
     def cycles(self, bot: Any) -> str:
         return str(bot.cycles_open) if bot.cycles_open else NOTHING
 
-    def save_model(self, request: HttpRequest, obj: Bot, form: forms.ModelForm[Bot], change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Bot, form: "forms.ModelForm[Bot]", change: bool) -> None:
         by, at = person(request), CLOCK.now()
         if change:
             services.change_bot(

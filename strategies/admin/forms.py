@@ -10,6 +10,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from accounts.adminkit import DeskModelForm
 from accounts.models import TradingAccount
 from accounts.validation import symbol_list
 from strategies import registry
@@ -37,7 +38,7 @@ class SymbolsField(forms.CharField):
         return list(initial or []) != given
 
 
-class BotForm(forms.ModelForm[Bot]):
+class BotForm(DeskModelForm[Bot]):
     """What identifies a bot; its parameters have a page of their own."""
 
     strategy = forms.ChoiceField(widget=UnfoldAdminSelectWidget, help_text="Can't be changed later.")

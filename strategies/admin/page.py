@@ -10,59 +10,59 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from unfold.forms import AdminForm as UnfoldAdminForm
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import INPUT_CLASSES, SELECT_CLASSES, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from accounts.adminkit import CLOCK, person
 from accounts.validation import plain_text
 from strategies import registry, services
 from strategies.admin.versions import said
-from strategies.forms import config_form, fieldsets
+from strategies.forms import ParamsForm, config_form, fieldsets
 from strategies.models import Bot
-from strategies.registry import StrategySpec
 from strategies.selectors import versions_of
 
 if TYPE_CHECKING:
     from strategies.admin.bots import BotAdmin
 
 AdminForm: type[DjangoAdminForm] = UnfoldAdminForm
-OURS = ("note", "seen_version")
 
 
-def bound_form(spec: StrategySpec, bot: Bot, data: Any) -> forms.Form:
-    """Make the form of a strategy's parameters, with a note and the version that the person sees."""
-    initial = bot.config.values if bot.config is not None else {}
-    generated = config_form(spec, initial)
-    ours = {
-        "note": forms.CharField(
-            required=False,
-            max_length=services.NOTE_LENGTH_MAX,
-            validators=[plain_text],
-            widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "why this changes"}),
-            help_text="Kept with the version.",
-        ),
-        "seen_version": forms.IntegerField(
-            widget=forms.HiddenInput, min_value=0, initial=bot.config.version if bot.config else 0
-        ),
-    }
-    made: type[forms.Form] = type("BotParametersForm", (generated,), ours)
-    return made(data=data)
+class VersionForm(forms.Form):
+    """What is saved beside the parameters: why, and which version the person was looking at."""
+
+    note = forms.CharField(
+        required=False,
+        max_length=services.NOTE_LENGTH_MAX,
+        validators=[plain_text],
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "why this changes"}),
+        help_text="Kept with the version.",
+    )
+    seen_version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
 
 
-def save(request: HttpRequest, bot: Bot, form: forms.Form) -> HttpResponse | None:
-    """Save what a valid form holds; None when the service refused and the form now says why."""
-    values = {name: value for name, value in form.cleaned_data.items() if name not in OURS}
+def styled(form: forms.Form) -> None:
+    """Give generated fields the admin's look; the fields themselves know nothing of it."""
+    for field in form.fields.values():
+        if isinstance(field, forms.BooleanField):
+            field.widget = UnfoldBooleanSwitchWidget()
+        else:
+            classes = SELECT_CLASSES if isinstance(field, forms.ChoiceField) else INPUT_CLASSES
+            field.widget.attrs["class"] = " ".join(classes)
+
+
+def save(request: HttpRequest, bot: Bot, params: ParamsForm, version: VersionForm) -> HttpResponse | None:
+    """Save what valid forms hold; None when the service refused and the form now says why."""
     before = bot.config.version if bot.config else 0
     try:
         saved = services.save_config(
             bot=bot,
-            values=values,
-            note=form.cleaned_data["note"],
-            seen_version=form.cleaned_data["seen_version"],
+            values=params.cleaned_data,
+            note=version.cleaned_data["note"],
+            seen_version=version.cleaned_data["seen_version"],
             by=person(request),
             at=CLOCK.now(),
         )
     except ValidationError as error:
-        form.add_error(None, error.messages)
+        params.add_error(None, error.messages)
         return None
     if saved.version == before:
         messages.info(request, "Nothing changed, so there is no new version.")
@@ -87,32 +87,38 @@ def history(bot: Bot) -> list[dict[str, Any]]:
 def config_page(model_admin: "BotAdmin", request: HttpRequest, bot: Bot) -> HttpResponse:
     """Show the parameters; on POST save them as the next version. Viewers and traders only look."""
     may_change = model_admin.has_change_permission(request, bot)
-    context = {
+    if request.method == "POST" and not may_change:
+        raise PermissionDenied
+    context: dict[str, Any] = {
         **model_admin.admin_site.each_context(request),
         "title": f"Configuration of {bot.name}",
         "bot": bot,
         "may_change": may_change,
-        "versions": history(bot),
-        "app_label": "strategies",
     }
     try:
         spec = registry.get(bot.strategy)
     except KeyError as error:
-        context["problem"] = str(error.args[0])
+        context |= {"problem": str(error.args[0]), "versions": history(bot)}
         return TemplateResponse(request, "strategies/config.html", context)
-    if request.method == "POST" and not may_change:
-        raise PermissionDenied
-    form = bound_form(spec, bot, request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid() and (answer := save(request, bot, form)) is not None:
-        return answer
+    data = request.POST if request.method == "POST" else None
+    params = config_form(spec, bot.config.values if bot.config else None)(data)
+    version = VersionForm(data, initial={"seen_version": bot.config.version if bot.config else 0})
+    styled(params)
+    # Both are judged, so that all errors show at once
+    if data is not None and all((params.is_valid(), version.is_valid())):
+        answer = save(request, bot, params, version)
+        if answer is not None:
+            return answer
     if not may_change:
-        for field in form.fields.values():
+        for field in (*params.fields.values(), *version.fields.values()):
             field.disabled = True
+    groups = [(title, {"fields": names}) for title, names in fieldsets(spec)]
     context |= {
         "spec": spec,
-        "form": form,
-        "adminform": AdminForm(
-            form, [*fieldsets(spec), ("This version", {"fields": ("note",)})], {}, model_admin=model_admin
-        ),
+        "form": params,
+        "version_form": version,
+        "versions": history(bot),
+        "adminform": AdminForm(params, groups, {}, model_admin=model_admin),
+        "versionform": AdminForm(version, [("This version", {"fields": ("note",)})], {}, model_admin=model_admin),
     }
     return TemplateResponse(request, "strategies/config.html", context)

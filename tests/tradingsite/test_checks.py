@@ -130,6 +130,17 @@ def test_a_missing_database_is_one_line(url: str, says: str) -> None:
 
 
 @pytest.mark.processes
+def test_health_says_so_when_the_database_is_gone() -> None:
+    code = (
+        "from django.test import Client\n"
+        "answer = Client(headers={'host': 'localhost'}).get('/healthz')\n"
+        "print(answer.status_code, answer.json())"
+    )
+    done = manage("shell", "--no-imports", "-c", code, DATABASE_URL="postgresql://trading@127.0.0.1:1/trading")
+    assert done.stdout == "503 {'database': 'down'}\n", done.stderr
+
+
+@pytest.mark.processes
 def test_settings_make_their_secrets_once(tmp_path: Path) -> None:
     first = manage("check", TRADING_VAR_DIR=str(tmp_path))
     assert first.returncode == 0, first.stderr

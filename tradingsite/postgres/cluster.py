@@ -4,6 +4,7 @@ The server is driven through its own `pg_ctl`, because a hand-over that counts u
 Who changes something holds the file lock; who only connects needs none.
 """
 
+import logging
 import os
 import secrets
 import shutil
@@ -34,6 +35,7 @@ STOP_TIMEOUT_S = 30
 RETRY_PAUSE_S = 0.1
 LOG_BYTES_MAX = 10_000_000
 TAIL_LINES = 8
+logger = logging.getLogger(__name__)
 __all__ = ["Cluster", "PostgresError", "Status"]
 
 CONFIGURATION = """\
@@ -213,6 +215,10 @@ class Cluster:
         with (aside / "postgresql.conf").open("a", encoding="ascii") as file:
             file.write("\ninclude_if_exists 'trading.conf'\n")
         aside.rename(place.data)
+        if place.home != self.home:
+            note = f"The database is kept in {place.home}: the user who runs PostgreSQL can't reach {self.home}."
+            (self.home / "README.txt").write_text(note + "\n", encoding="utf-8")
+            logger.warning(note)
 
     def _configure(self, place: Place) -> None:
         """Write the settings that depend on this machine, at every start."""

@@ -8,6 +8,7 @@ refuses to run as root, so a system user runs it, and where that user can't reac
 import hashlib
 import importlib.util
 import os
+import secrets
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tradingsite.postgres.account import SYSTEM_HOME, Account, is_root, owner_of, server_account
+from tradingsite.secretfiles import kept
 
 SOCKET_PATH_MAX = 100  # the kernel takes 107 bytes
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -85,9 +87,9 @@ def find_place(home: Path) -> Place:
     if account is not None:
         account = owner_of(home / "data") or account
         home.mkdir(parents=True, exist_ok=True)
-        mark = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12]
         if not account.can_reach(home):
-            actual = SYSTEM_HOME / mark
+            # Named by a token that goes with the checkout: a new one at the same path must not find old books.
+            actual = SYSTEM_HOME / kept(home / "id", lambda: secrets.token_hex(8))
         if not account.can_reach(programs / "postgres"):
             programs = SYSTEM_HOME / "programs" / _version(programs) / programs.relative_to(programs.parents[2])
     run = actual / "run"

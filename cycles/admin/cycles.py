@@ -7,13 +7,10 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
 
-from accounts.admincells import STATES, label, link, moment, money, plain, table
+from accounts.admincells import STATES, moment, money
 from accounts.adminkit import FactAdmin, ScopedRelatedFilter, display
+from cycles.admin.story import legs_table, timeline_table
 from cycles.models import Cycle
-from cycles.selectors import floating_of, timeline_of
-from orders.models import Order
-
-TIMELINE_MAX = 200
 
 
 @admin.register(Cycle)
@@ -96,48 +93,3 @@ class CycleAdmin(FactAdmin[Cycle]):
         cycle = self.visible_row(request, object_id)
         story = {"legs_table": legs_table(cycle), "timeline_table": timeline_table(cycle)}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **story})
-
-
-def legs_table(cycle: Cycle) -> dict[str, Any]:
-    """List the legs with what they booked and, while open, what they stand at."""
-    floating = floating_of(cycle.account_id)
-    headers = (
-        "Level",
-        "Ticket",
-        "Side",
-        "Status",
-        "Volume",
-        "Open price",
-        "Close price",
-        "Profit",
-        "Swap",
-        "Costs",
-        "Opened",
-        "Closed",
-    )
-    return table(headers, (_leg(order, floating) for order in cycle.orders.order_by("level", "id")))
-
-
-def _leg(order: Order, floating: dict[int, tuple[float, float]]) -> tuple[Any, ...]:
-    profit, swap = floating.get(order.identifier, (0.0, 0.0))
-    return (
-        order.level,
-        link(order, f"#{order.ticket}"),
-        label(order.side, order.get_side_display()),
-        label(order.status, order.get_status_display()),
-        plain(order.volume or order.volume_initial),
-        plain(order.price_open),
-        plain(order.price_close),
-        money(float(order.profit) + profit),
-        money(float(order.swap) + swap),
-        money(order.commission),
-        moment(order.opened_at),
-        moment(order.closed_at) if order.closed_at else order.get_status_display(),
-    )
-
-
-def timeline_table(cycle: Cycle) -> dict[str, Any]:
-    """Tell what happened to the cycle, oldest first: intents step by step, orders and events."""
-    entries = timeline_of(cycle.pk, limit=TIMELINE_MAX)
-    rows = ((moment(e.at), e.what, link(e.row) if e.row is not None else "", e.text) for e in entries)
-    return table(("Time (UTC)", "What", "Of", "How"), rows)

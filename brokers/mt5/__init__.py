@@ -1,0 +1,1 @@
+"""The gateway to anything with the MetaTrader5 module's surface: the real module, the simulator."""

@@ -1,0 +1,280 @@
+"""The MetaTrader 5 gateway: one account through anything that has the module's surface."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from brokers.domain import (
+    AccountState,
+    Book,
+    Candle,
+    ChangeStops,
+    ClosePosition,
+    Deal,
+    HistoricOrder,
+    MarginMode,
+    OpenPosition,
+    PlaceOrder,
+    Quote,
+    Request,
+    SymbolSpec,
+)
+from brokers.gateway import Capabilities, ConnectError, ReadError, SymbolError
+from brokers.mt5 import candles as candle_reads
+from brokers.mt5 import parse
+from brokers.mt5.requests import build, filling_candidates, objection
+from brokers.mt5.retcodes import AUTH_FAILED, NOT_SENT_ERRORS, Verdict, meaning_of
+from brokers.mt5.server_clock import ServerClock
+from brokers.mt5.symbols import SymbolMap
+from core.clock import Clock
+from core.outcome import Accepted, Outcome, Refused, Unknown
+
+SANDWICH_TRIES = 3
+CONNECT_TIMEOUT_MS = 60_000
+HISTORY_AHEAD = timedelta(days=1)
+BUY, SELL = 0, 1
+ECHOED = ("action", "symbol", "volume", "type", "position", "order", "magic")
+
+
+class Mt5Gateway:
+    """Implements brokers.gateway.Gateway. `terminal` is the real module, or a simulated terminal."""
+
+    capabilities = Capabilities(
+        identity=frozenset({"magic", "comment"}),
+        margin_modes=frozenset({MarginMode.HEDGING, MarginMode.NETTING, MarginMode.EXCHANGE}),
+        server_side_stops=True,
+        streaming=False,
+        history=True,
+        process_per_terminal=True,
+    )
+
+    def __init__(
+        self,
+        terminal: Any,
+        *,
+        login: int,
+        password: str,
+        server: str,
+        path: str | None,
+        clock: Clock,
+        symbol_map: Mapping[str, str] | None = None,
+    ) -> None:
+        self._terminal = terminal
+        self._login = login
+        self._password = password
+        self._server = server
+        self._path = path
+        self._clock = clock
+        self._symbols = SymbolMap(symbol_map or {})
+        self._names: tuple[str, ...] | None = None
+        self._specs: dict[str, SymbolSpec] = {}
+        self._filling: dict[str, int] = {}
+        self.server_clock = ServerClock()
+
+    def __repr__(self) -> str:
+        return f"Mt5Gateway(login={self._login}, server={self._server!r})"
+
+    # Connection
+
+    def connect(self) -> None:
+        """Start or find the terminal and log in. Raises ConnectError with the fix in words."""
+        t = self._terminal
+        args = (self._path,) if self._path else ()
+        ok = t.initialize(
+            *args, login=self._login, password=self._password, server=self._server, timeout=CONNECT_TIMEOUT_MS
+        )
+        if not ok:
+            code, text = t.last_error()
+            if code == AUTH_FAILED:
+                raise ConnectError(
+                    f"Login {self._login} at {self._server} was refused by the broker.",
+                    "Check login, server and password of the account.",
+                )
+            raise ConnectError(f"The terminal can't be reached ({code} {text}).", "Start it, and check its path.")
+        self._names = None
+        try:
+            state = self.account()
+        except ReadError as problem:
+            raise ConnectError(problem.problem, problem.fix) from None
+        if not state.trade_allowed:
+            raise ConnectError(
+                f"Login {self._login} may not trade.",
+                "Use the master password, and allow algorithmic trading in the terminal and at the broker.",
+            )
+
+    def close(self) -> None:
+        """Let go of the terminal."""
+        self._terminal.shutdown()
+
+    # Reads
+
+    def account(self) -> AccountState:
+        """Read the account, and make sure that it is the expected one. Raises ReadError."""
+        state = parse.guarded("account", parse.account, self._read("account_info"))
+        if state.login != self._login or state.server != self._server:
+            raise ReadError(
+                f"The terminal is logged in to {state.login} at {state.server}, not {self._login} at {self._server}.",
+                "Log the terminal in to the account again; give each account its own terminal.",
+            )
+        return state
+
+    def symbols(self) -> Sequence[str]:
+        """Name every symbol of the broker. Raises ReadError."""
+        if self._names is None:
+            self._names = tuple(str(row.name) for row in self._read("symbols_get"))
+        return self._names
+
+    def spec(self, symbol: str) -> SymbolSpec:
+        """Read a symbol's specification and put it into the Market Watch. Raises SymbolError, ReadError."""
+        name = self._symbols.theirs(symbol, self.symbols())
+        if not self._terminal.symbol_select(name, True):
+            raise SymbolError(f"{name} can't be put into the Market Watch.", "Add it by hand in the terminal.")
+        info = self._read("symbol_info", name)
+        tick = self._terminal.symbol_info_tick(name)
+        price = float(tick.ask) if tick is not None else 0.0
+        margin = self._terminal.order_calc_margin(BUY, name, 1.0, price) if price > 0 else None
+        spec = parse.guarded(f"symbol {name}", parse.symbol, info, symbol, float(margin or 0.0))
+        self._specs[symbol] = spec
+        return spec
+
+    def quote(self, symbol: str) -> Quote:
+        """Read the latest prices. Raises ReadError, SymbolError."""
+        if symbol not in self._specs:
+            self.spec(symbol)
+        tick = self._read("symbol_info_tick", self._symbols.theirs(symbol, self.symbols()))
+        self.server_clock.measure(tick.time_msc / 1000, self._clock.now())
+        return parse.guarded(f"tick of {symbol}", parse.quote, tick, symbol, self.server_clock.offset)
+
+    def book(self) -> Book:
+        """Read account, positions and resting orders as of one moment.
+
+        A fill between two reads would show half of itself, so the positions are read twice around the others until both
+        readings agree. Raises ReadError when they don't.
+        """
+        before = self._positions()
+        for _ in range(SANDWICH_TRIES):
+            state = self.account()
+            orders = self._read("orders_get")
+            after = self._positions()
+            if _identity(before) == _identity(after):
+                offset = self.server_clock.offset
+                return Book(
+                    at=self._clock.now(),
+                    account=state,
+                    positions=tuple(
+                        parse.guarded("position", parse.position, p, self._symbols.ours(p.symbol), offset)
+                        for p in after
+                    ),
+                    orders=tuple(
+                        parse.guarded("order", parse.pending, o, self._symbols.ours(o.symbol), offset) for o in orders
+                    ),
+                )
+            before = after
+        raise ReadError("The terminal's positions changed during every read.", "It is tried again at once.")
+
+    def deals(self, since: datetime, until: datetime) -> tuple[Deal, ...]:
+        """Read the ledger of a period. Raises ReadError."""
+        return self._deals(self._read("history_deals_get", *self._period(since, until)))
+
+    def deals_of(self, position_id: int) -> tuple[Deal, ...]:
+        """Read all deals of one position. Raises ReadError."""
+        return self._deals(self._read("history_deals_get", position=int(position_id)))
+
+    def order_history(self, since: datetime, until: datetime) -> tuple[HistoricOrder, ...]:
+        """Read the orders that ended in a period. Raises ReadError."""
+        rows = self._read("history_orders_get", *self._period(since, until))
+        offset = self.server_clock.offset
+        return tuple(
+            parse.guarded("historic order", parse.historic_order, o, self._symbols.ours(o.symbol), offset) for o in rows
+        )
+
+    def candles(self, symbol: str, seconds: int, count: int) -> tuple[Candle, ...]:
+        """Read the last closed candles, oldest first. Raises ReadError."""
+        name = self._symbols.theirs(symbol, self.symbols())
+        rates = self._read("copy_rates_from_pos", name, candle_reads.timeframe(seconds), 0, count + 1)
+        return parse.guarded(
+            "candles", candle_reads.closed, rates, self.server_clock.offset, seconds, self._clock.now()
+        )
+
+    # Send
+
+    def send(self, request: Request) -> Outcome:
+        """Send once. Checks first, then one order_send; silence and unlisted codes are Unknown."""
+        try:
+            self.account()
+            spec, quote = self.spec(request.symbol), self.quote(request.symbol)
+        except (ReadError, SymbolError) as problem:
+            return Refused("not_ready", 0, fresh_price=True, text=str(problem))
+        problem_found = objection(request, spec, quote)
+        if problem_found is not None:
+            return Refused(problem_found.code, 0, text=problem_found.text)
+        name = self._symbols.theirs(request.symbol, self.symbols())
+        filling = self._filling.setdefault(name, filling_candidates(spec)[0])
+        message = build(request, name, spec, quote, filling)
+        try:
+            result = self._terminal.order_send(dict(message))
+            return self._outcome(request, message, result, spec)
+        except Exception as problem:  # noqa: BLE001 - after the call nothing is certain, whatever was raised
+            return Unknown(f"{type(problem).__name__}: {problem}")
+
+    def _outcome(self, request: Request, message: Mapping[str, Any], result: Any, spec: SymbolSpec) -> Outcome:
+        if result is None:
+            code, text = self._terminal.last_error()
+            if code in NOT_SENT_ERRORS:
+                return Refused("not_sent", code, text=str(text))
+            return Unknown(f"no reply ({code} {text})", code)
+        code = int(result.retcode)
+        for key in ECHOED:
+            if key in message and getattr(result.request, key) != message[key]:
+                return Unknown(f"the reply is to another request ({key})", code)
+        meaning = meaning_of(code)
+        text = str(result.comment)
+        match meaning.verdict:
+            case Verdict.DONE | Verdict.PARTIAL | Verdict.PLACED:
+                filled = float(result.volume) if meaning.verdict is not Verdict.PLACED and result.deal else 0.0
+                price = parse.number(result.price, "price")
+                return Accepted(
+                    int(result.order), int(result.deal), filled, price, code, meaning.verdict is Verdict.PARTIAL, text
+                )
+            case Verdict.NO_CHANGES if isinstance(request, ChangeStops):
+                return Accepted(0, 0, 0.0, 0.0, code, text=text)
+            case Verdict.POSITION_CLOSED if isinstance(request, ClosePosition):
+                return Accepted(0, 0, 0.0, 0.0, code, text=text)
+            case Verdict.UNKNOWN:
+                return Unknown(f"{meaning.name} {text}".strip(), code)
+        if meaning.name == "invalid_fill" and isinstance(request, OpenPosition | ClosePosition | PlaceOrder):
+            self._other_filling(str(message["symbol"]), spec)
+            return Refused(meaning.name, code, fresh_price=True, text=text)
+        return Refused(meaning.name, code, meaning.verdict is Verdict.FRESH_PRICE, text)
+
+    def _other_filling(self, name: str, spec: SymbolSpec) -> None:
+        """Remember the next filling mode for the next decision; this one is not sent again."""
+        modes = filling_candidates(spec)
+        modes += [mode for mode in (0, 1, 2) if mode not in modes]
+        self._filling[name] = modes[(modes.index(self._filling[name]) + 1) % len(modes)]
+
+    # Helpers
+
+    def _read(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        """Call the module. `None` is a failure, never an empty answer."""
+        result = getattr(self._terminal, function)(*args, **kwargs)
+        if result is None:
+            code, text = self._terminal.last_error()
+            raise ReadError(f"{function} failed ({code} {text}).", "Check the terminal and its connection.")
+        return result
+
+    def _positions(self) -> Sequence[Any]:
+        rows: Sequence[Any] = self._read("positions_get")
+        return rows
+
+    def _deals(self, rows: Sequence[Any]) -> tuple[Deal, ...]:
+        offset = self.server_clock.offset
+        return tuple(parse.guarded("deal", parse.deal, d, self._symbols.ours(d.symbol), offset) for d in rows)
+
+    def _period(self, since: datetime, until: datetime) -> tuple[int, int]:
+        clock = self.server_clock
+        return max(0, clock.to_server(since)), clock.to_server(until + HISTORY_AHEAD)
+
+
+def _identity(rows: Sequence[Any]) -> list[tuple[int, float]]:
+    return sorted((int(row.identifier), float(row.volume)) for row in rows)

@@ -1,0 +1,235 @@
+"""Turn the module's structs into frozen facts; what does not parse is a ReadError, never a guess."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from brokers.domain import (
+    AccountState,
+    Deal,
+    DealEntry,
+    DealKind,
+    HistoricOrder,
+    MarginMode,
+    OrderKind,
+    OrderState,
+    PendingOrder,
+    Position,
+    Quote,
+    Reason,
+    Side,
+    SymbolSpec,
+)
+from brokers.gateway import ReadError
+
+T = TypeVar("T")
+TICKET_MAX = 2**63 - 1
+TIME_MAX = 4_102_444_800  # 2100-01-01
+
+MARGIN_MODES = {0: MarginMode.NETTING, 1: MarginMode.EXCHANGE, 2: MarginMode.HEDGING}
+SIDES = {0: Side.BUY, 1: Side.SELL}
+ORDER_TYPES: dict[int, tuple[Side, OrderKind]] = {
+    0: (Side.BUY, OrderKind.MARKET),
+    1: (Side.SELL, OrderKind.MARKET),
+    2: (Side.BUY, OrderKind.LIMIT),
+    3: (Side.SELL, OrderKind.LIMIT),
+    4: (Side.BUY, OrderKind.STOP),
+    5: (Side.SELL, OrderKind.STOP),
+    6: (Side.BUY, OrderKind.STOP),
+    7: (Side.SELL, OrderKind.STOP),
+    8: (Side.BUY, OrderKind.MARKET),
+}
+ORDER_STATES = {
+    2: OrderState.CANCELLED,
+    3: OrderState.PARTIAL,
+    4: OrderState.FILLED,
+    5: OrderState.REJECTED,
+    6: OrderState.EXPIRED,
+}
+REASONS = {
+    0: Reason.MANUAL,
+    1: Reason.MANUAL,
+    2: Reason.MANUAL,
+    3: Reason.EXPERT,
+    4: Reason.STOP_LOSS,
+    5: Reason.TAKE_PROFIT,
+    6: Reason.STOP_OUT,
+}
+DEAL_KINDS = {0: DealKind.BUY, 1: DealKind.SELL, 2: DealKind.BALANCE, 3: DealKind.CREDIT}
+DEAL_ENTRIES = {0: DealEntry.IN, 1: DealEntry.OUT, 2: DealEntry.INOUT, 3: DealEntry.OUT_BY}
+
+
+def guarded(what: str, parse: Callable[..., T], *args: Any) -> T:
+    """Run a parser; whatever goes wrong in it is a ReadError that says what could not be read."""
+    try:
+        return parse(*args)
+    except ReadError:
+        raise
+    except (AttributeError, TypeError, ValueError, KeyError, OverflowError, IndexError) as problem:
+        raise ReadError(
+            f"The terminal's {what} can't be read: {problem}.", "Update the terminal and the module."
+        ) from None
+
+
+def number(value: Any, name: str) -> float:
+    """Return a finite float. Raises ReadError."""
+    result = float(value)
+    if not math.isfinite(result):
+        raise ReadError(f"{name} is {result}.")
+    return result
+
+
+def positive(value: Any, name: str) -> float:
+    """Return a finite float above zero. Raises ReadError."""
+    result = number(value, name)
+    if result <= 0:
+        raise ReadError(f"{name} is {result}.")
+    return result
+
+
+def ticket(value: Any, name: str = "ticket") -> int:
+    """Return a ticket in 1…2^63-1. Raises ReadError."""
+    result = int(value)
+    if not 0 < result <= TICKET_MAX:
+        raise ReadError(f"{name} is {result}.")
+    return result
+
+
+def server_time(seconds: Any, offset: timedelta) -> datetime:
+    """Convert a time of the server's clock to UTC. Raises ReadError outside 1970…2100."""
+    value = float(seconds)
+    if not 0 <= value <= TIME_MAX:
+        raise ReadError(f"a time of the server is {seconds}.")
+    return datetime.fromtimestamp(value, UTC) - offset
+
+
+def account(info: Any) -> AccountState:
+    """Parse account_info()."""
+    return AccountState(
+        login=int(info.login),
+        server=str(info.server),
+        currency=str(info.currency),
+        balance=number(info.balance, "balance"),
+        credit=number(info.credit, "credit"),
+        profit=number(info.profit, "profit"),
+        equity=number(info.equity, "equity"),
+        margin=number(info.margin, "margin"),
+        margin_free=number(info.margin_free, "margin_free"),
+        margin_level=number(info.margin_level, "margin_level"),
+        leverage=int(info.leverage),
+        margin_mode=MARGIN_MODES[int(info.margin_mode)],
+        demo=int(info.trade_mode) != 2,
+        trade_allowed=bool(info.trade_allowed) and bool(info.trade_expert),
+    )
+
+
+def symbol(info: Any, name: str, margin_per_lot: float) -> SymbolSpec:
+    """Parse symbol_info(); `value_per_price` is tick value over tick size, in account currency per lot."""
+    tick_size = positive(info.trade_tick_size, "trade_tick_size")
+    return SymbolSpec(
+        name=name,
+        digits=int(info.digits),
+        point=positive(info.point, "point"),
+        contract_size=positive(info.trade_contract_size, "trade_contract_size"),
+        volume_min=positive(info.volume_min, "volume_min"),
+        volume_max=positive(info.volume_max, "volume_max"),
+        volume_step=positive(info.volume_step, "volume_step"),
+        stops_level_points=int(info.trade_stops_level),
+        freeze_level_points=int(info.trade_freeze_level),
+        value_per_price=positive(info.trade_tick_value, "trade_tick_value") / tick_size,
+        currency_base=str(info.currency_base),
+        currency_profit=str(info.currency_profit),
+        filling_mask=int(info.filling_mode),
+        execution_mode=int(info.trade_exemode),
+        tradable=int(info.trade_mode) == 4,
+        margin_per_lot=margin_per_lot,
+        swap_long=number(info.swap_long, "swap_long"),
+        swap_short=number(info.swap_short, "swap_short"),
+    )
+
+
+def quote(tick: Any, name: str, offset: timedelta) -> Quote:
+    """Parse symbol_info_tick()."""
+    return Quote(name, positive(tick.bid, "bid"), positive(tick.ask, "ask"), server_time(tick.time_msc / 1000, offset))
+
+
+def position(row: Any, name: str, offset: timedelta) -> Position:
+    """Parse one row of positions_get()."""
+    return Position(
+        identifier=ticket(row.identifier, "identifier"),
+        ticket=ticket(row.ticket),
+        symbol=name,
+        side=SIDES[int(row.type)],
+        volume=positive(row.volume, "volume"),
+        price_open=positive(row.price_open, "price_open"),
+        price_current=number(row.price_current, "price_current"),
+        sl=number(row.sl, "sl"),
+        tp=number(row.tp, "tp"),
+        profit=number(row.profit, "profit"),
+        swap=number(row.swap, "swap"),
+        magic=int(row.magic),
+        comment=str(row.comment),
+        opened_at=server_time(row.time_msc / 1000, offset),
+    )
+
+
+def pending(row: Any, name: str, offset: timedelta) -> PendingOrder:
+    """Parse one row of orders_get()."""
+    side, kind = ORDER_TYPES[int(row.type)]
+    return PendingOrder(
+        ticket=ticket(row.ticket),
+        symbol=name,
+        side=side,
+        kind=kind,
+        volume=positive(row.volume_current, "volume_current"),
+        price=number(row.price_open, "price_open"),
+        sl=number(row.sl, "sl"),
+        tp=number(row.tp, "tp"),
+        magic=int(row.magic),
+        comment=str(row.comment),
+        placed_at=server_time(row.time_setup_msc / 1000, offset),
+    )
+
+
+def historic_order(row: Any, name: str, offset: timedelta) -> HistoricOrder:
+    """Parse one row of history_orders_get()."""
+    side, kind = ORDER_TYPES[int(row.type)]
+    return HistoricOrder(
+        ticket=ticket(row.ticket),
+        position_id=int(row.position_id),
+        symbol=name,
+        side=side,
+        kind=kind,
+        state=ORDER_STATES.get(int(row.state), OrderState.WORKING),
+        reason=REASONS.get(int(row.reason), Reason.OTHER),
+        volume=number(row.volume_initial, "volume_initial"),
+        volume_left=number(row.volume_current, "volume_current"),
+        price=number(row.price_open, "price_open"),
+        magic=int(row.magic),
+        comment=str(row.comment),
+        placed_at=server_time(row.time_setup_msc / 1000, offset),
+        done_at=server_time(row.time_done_msc / 1000, offset),
+    )
+
+
+def deal(row: Any, name: str, offset: timedelta) -> Deal:
+    """Parse one row of history_deals_get(); a deal type we do not know is a movement of money, not a trade."""
+    return Deal(
+        ticket=ticket(row.ticket),
+        order=int(row.order),
+        position_id=int(row.position_id),
+        symbol=name,
+        kind=DEAL_KINDS.get(int(row.type), DealKind.OTHER),
+        entry=DEAL_ENTRIES[int(row.entry)],
+        reason=REASONS.get(int(row.reason), Reason.OTHER),
+        volume=number(row.volume, "volume"),
+        price=number(row.price, "price"),
+        profit=number(row.profit, "profit"),
+        swap=number(row.swap, "swap"),
+        commission=number(row.commission, "commission"),
+        fee=number(row.fee, "fee"),
+        magic=int(row.magic),
+        comment=str(row.comment),
+        at=server_time(row.time_msc / 1000, offset),
+    )

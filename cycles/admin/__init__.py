@@ -1,0 +1,5 @@
+"""Admin of cycles."""
+
+from cycles.admin.cycles import CycleAdmin
+
+__all__ = ["CycleAdmin"]

@@ -1,0 +1,231 @@
+"""The WebSocket of the live pages: a snapshot first, then every change, and a heartbeat a second.
+
+Frames to the page, one JSON object a message; each carries `server_time`:
+
+* `snapshot`: everything the page shows; sent first, when asked for, and when messages were lost
+* `delta` (`account`, `epoch`, `seq`, `kind`, `delta`): one change, in commit order; `seq` grows by one
+* `heartbeat` (`n`, `lagging`): once a second, so that the page can tell old figures from quiet ones
+* `error` (`text`): the last message was not understood; the third in a minute closes the connection
+
+Messages from the page: `{"type": "snapshot"}` asks for a fresh one (at most two a second are made), and
+`{"type": "ack", "n": …}` answers a heartbeat. A page that is a megabyte behind with its answers gets no more changes,
+so that a slow one costs no memory, and a fresh snapshot when it has caught up.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from importlib import import_module
+from typing import Any, Protocol
+
+from asgiref.sync import sync_to_async
+from channels.auth import get_user
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+
+from core.clock import Clock, SystemClock
+from events.bus import Bus, Delivery, Subscription, running_bus
+from events.live import encode
+
+NOT_LOGGED_IN = 4401
+TOO_SLOW = 4408
+POLICY_VIOLATION = 1008
+TOO_BIG = 1009
+MESSAGE_MAX_BYTES = 16 * 1024
+HEARTBEAT_SECONDS = 1.0
+RIGHTS_SECONDS = 10.0
+SNAPSHOT_PAUSE_SECONDS = 0.5
+LISTEN_SECONDS = 5.0
+UNANSWERED_MAX_BYTES = 1024 * 1024
+UNANSWERED_MAX_SECONDS = 60.0
+BAD_MESSAGES_MAX = 3
+BAD_MESSAGES_SECONDS = 60.0
+
+
+class LiveSource(Protocol):
+    """What the consumer shows; a package further up hands it in with `provide`."""
+
+    def accounts(self, user: Any) -> frozenset[int] | None:
+        """Return the accounts whose changes a person may see; None for all."""
+        ...
+
+    def snapshot(self, user: Any) -> dict[str, Any]:
+        """Return everything a person may see."""
+        ...
+
+
+_provided: list[LiveSource] = []
+
+
+def provide(source: LiveSource) -> None:
+    """Say where snapshots and rights come from; called once, when the apps are ready."""
+    _provided[:] = [source]
+
+
+class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """One page that follows the accounts its person may see."""
+
+    clock: Clock = SystemClock()
+    heartbeat_seconds = HEARTBEAT_SECONDS
+    rights_seconds = RIGHTS_SECONDS
+    unanswered_max_bytes = UNANSWERED_MAX_BYTES
+    queue_max = 256
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._task: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
+        self._sent_bytes = 0
+        self._answered_bytes = 0
+        self._beats: deque[tuple[int, int]] = deque()
+        self._answered_at = self.clock.ticks()
+        self._lagging = False
+        self._bad: deque[float] = deque(maxlen=BAD_MESSAGES_MAX)
+
+    async def connect(self) -> None:
+        await self.accept()
+        user = self.scope.get("user")
+        if user is None or not user.is_authenticated or not user.is_active:
+            await self.close(code=NOT_LOGGED_IN)
+            return
+        self._task = asyncio.create_task(self._follow(), name="live-page")
+
+    async def disconnect(self, code: int) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if len((text_data or "").encode()) > MESSAGE_MAX_BYTES or len(bytes_data or b"") > MESSAGE_MAX_BYTES:
+            await self.close(code=TOO_BIG)
+            return
+        try:
+            message = json.loads(text_data or "")
+            if not isinstance(message, dict):
+                raise ValueError("send a JSON object")
+            self._obey(message)
+        except (ValueError, RecursionError) as problem:
+            await self._complain(str(problem))
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"type": "snapshot"}:
+                self._wanted.set()
+            case {"type": "ack", "n": int(n)}:
+                self._answered(n)
+            case _:
+                raise ValueError('type: send "snapshot", or "ack" with the number of a heartbeat')
+
+    def _answered(self, n: int) -> None:
+        self._answered_at = self.clock.ticks()
+        while self._beats and self._beats[0][0] <= n:
+            self._answered_bytes = self._beats.popleft()[1]
+
+    async def _complain(self, text: str) -> None:
+        now = self.clock.ticks()
+        self._bad.append(now)
+        if len(self._bad) == BAD_MESSAGES_MAX and now - self._bad[0] <= BAD_MESSAGES_SECONDS:
+            await self.close(code=POLICY_VIOLATION)
+            return
+        await self._say("error", text=text[:200])
+
+    async def _say(self, kind: str, **fields: Any) -> None:
+        await self._send_text(encode({"type": kind, "server_time": self.clock.now().isoformat(), **fields}))
+
+    async def _send_text(self, text: str) -> None:
+        self._sent_bytes += len(text)
+        await self.send(text_data=text)
+
+    async def _follow(self) -> None:
+        """Follow until the person may not any more; rights that change start a new subscription."""
+        bus = running_bus()
+        while True:
+            accounts = await self._rights()
+            async with bus.subscribed(accounts, self.queue_max) as subscription:
+                # Listening first and reading the database after it leaves no gap between snapshot and changes
+                await bus.listening(LISTEN_SECONDS)
+                if not await self._until_rights_change(bus, subscription):
+                    return
+
+    async def _rights(self) -> frozenset[int] | None:
+        accounts: frozenset[int] | None = await database_sync_to_async(_provided[0].accounts)(self.scope["user"])
+        return accounts
+
+    async def _until_rights_change(self, bus: Bus, subscription: Subscription) -> bool:
+        """Send a snapshot and then what comes; return False when the connection was closed."""
+        await self._send_snapshot(bus)
+        jobs = [
+            asyncio.create_task(self._deltas(bus, subscription)),
+            asyncio.create_task(self._snapshots(bus)),
+            asyncio.create_task(self._heartbeats(subscription)),
+        ]
+        try:
+            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+            return all(bool(job.result()) for job in done)
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+
+    async def _deltas(self, bus: Bus, subscription: Subscription) -> bool:
+        while True:
+            delivery: Delivery | None = await subscription.get()
+            if delivery is None:
+                await bus.listening(LISTEN_SECONDS)
+                self._wanted.set()
+            elif not self._is_lagging():
+                await self._send_text(delivery.text)
+
+    def _is_lagging(self) -> bool:
+        self._lagging = self._lagging or self._sent_bytes - self._answered_bytes > self.unanswered_max_bytes
+        return self._lagging
+
+    async def _snapshots(self, bus: Bus) -> bool:
+        while True:
+            await asyncio.sleep(SNAPSHOT_PAUSE_SECONDS)
+            await self._wanted.wait()
+            self._wanted.clear()
+            await self._send_snapshot(bus)
+
+    async def _send_snapshot(self, bus: Bus) -> None:
+        frame = await database_sync_to_async(_provided[0].snapshot)(self.scope["user"])
+        at = self.clock.now().isoformat()
+        text = await sync_to_async(encode)({"type": "snapshot", "server_time": at, "epoch": bus.epoch, **frame})
+        await self._send_text(text)
+
+    async def _heartbeats(self, subscription: Subscription) -> bool:
+        """Beat; look after slow pages and, now and then, after the person's rights. True: the rights changed."""
+        looked_at = self.clock.ticks()
+        n = self._beats[-1][0] if self._beats else 0
+        while True:
+            n += 1
+            self._beats.append((n, self._sent_bytes))
+            await self._say("heartbeat", n=n, lagging=self._lagging)
+            await asyncio.sleep(self.heartbeat_seconds)
+            now = self.clock.ticks()
+            if self._lagging:
+                if self._sent_bytes - self._answered_bytes < self.unanswered_max_bytes // 2:
+                    self._lagging = False
+                    self._wanted.set()
+                elif now - self._answered_at > UNANSWERED_MAX_SECONDS:
+                    await self.close(code=TOO_SLOW)
+                    return False
+            if now - looked_at >= self.rights_seconds:
+                looked_at = now
+                if not await self._still_logged_in():
+                    await self.close(code=NOT_LOGGED_IN)
+                    return False
+                if await self._rights() != subscription.accounts:
+                    return True
+
+    async def _still_logged_in(self) -> bool:
+        """Ask the database again: the session may have ended, and the person may have been locked out."""
+        session = import_module(settings.SESSION_ENGINE).SessionStore(self.scope["session"].session_key)
+        user = await get_user({**self.scope, "session": session})
+        if not user.is_authenticated or user.pk != self.scope["user"].pk:
+            return False
+        self.scope["user"] = user
+        return bool(user.is_active)

@@ -1,0 +1,6 @@
+"""Admin of intents, orders, deals and marks."""
+
+from orders.admin.books import DealAdmin, MarksAdmin, OrderAdmin
+from orders.admin.intents import IntentAdmin, IntentHistoryAdmin
+
+__all__ = ["DealAdmin", "IntentAdmin", "IntentHistoryAdmin", "MarksAdmin", "OrderAdmin"]

@@ -1,0 +1,165 @@
+"""Admin of the books: orders, deals and floating values."""
+
+from typing import Any
+
+from django.contrib import admin
+from unfold.contrib.filters.admin import (
+    ChoicesDropdownFilter,
+    FieldTextFilter,
+    RangeDateTimeFilter,
+    RangeNumericFilter,
+)
+
+from accounts.admincells import STATES, amount, link, moment, money, plain
+from accounts.adminkit import FactAdmin, ScopedRelatedFilter, display
+from orders.models import AccountMarks, Deal, Order
+
+
+@admin.register(Order)
+class OrderAdmin(FactAdmin[Order]):
+    list_display = (
+        "ticket",
+        "account",
+        "bot",
+        "cycle_link",
+        "symbol",
+        "side_label",
+        "lots",
+        "status_label",
+        "open_price",
+        "close_price",
+        "booked",
+        "opened",
+        "ended",
+        "close_reason",
+    )
+    list_filter = (
+        ("account", ScopedRelatedFilter),
+        ("bot", ScopedRelatedFilter),
+        ("status", ChoicesDropdownFilter),
+        ("close_reason", ChoicesDropdownFilter),
+        ("symbol", FieldTextFilter),
+        ("profit", RangeNumericFilter),
+        ("opened_at", RangeDateTimeFilter),
+    )
+    search_fields = ("=ticket", "=identifier", "symbol", "comment")
+    search_help_text = "Ticket, position identifier, symbol or comment"
+    list_select_related = ("account", "bot", "cycle")
+    ordering = ("-opened_at", "-id")
+    fieldsets = (
+        (None, {"fields": ("status", "symbol", "side", "volume", "volume_initial", "account", "bot", "cycle", "intent")}),
+        ("Prices", {"fields": ("price_open", "price_close", "sl", "tp")}),
+        ("Booked by deals", {"fields": ("profit", "swap", "commission")}),
+        (
+            "Life",
+            {"fields": ("opened_at", "closed_at", "close_reason", "suspicious_since", "level", "magic", "comment")},
+        ),
+        ("At the broker", {"fields": ("ticket", "identifier")}),
+    )
+
+    @display(description="Cycle")
+    def cycle_link(self, order: Order) -> str:
+        return link(order.cycle, f"#{order.cycle.number}" if order.cycle else None)
+
+    @display(description="Side", label=STATES, ordering="side")
+    def side_label(self, order: Order) -> tuple[str, str]:
+        return order.side, order.get_side_display()
+
+    @display(description="Status", label=STATES, ordering="status")
+    def status_label(self, order: Order) -> tuple[str, str]:
+        return order.status, order.get_status_display()
+
+    @display(description="Lots", ordering="volume_initial")
+    def lots(self, order: Order) -> str:
+        return plain(order.volume or order.volume_initial)
+
+    @display(description="Open", ordering="price_open")
+    def open_price(self, order: Order) -> str:
+        return plain(order.price_open)
+
+    @display(description="Close", ordering="price_close")
+    def close_price(self, order: Order) -> str:
+        return plain(order.price_close)
+
+    @display(description="Booked")
+    def booked(self, order: Order) -> str:
+        return money(order.profit + order.swap + order.commission)
+
+    @display(description="Opened (UTC)", ordering="opened_at")
+    def opened(self, order: Order) -> str:
+        return moment(order.opened_at)
+
+    @display(description="Closed (UTC)", ordering="closed_at")
+    def ended(self, order: Order) -> str:
+        return moment(order.closed_at)
+
+
+@admin.register(Deal)
+class DealAdmin(FactAdmin[Deal]):
+    list_display = (
+        "ticket",
+        "account",
+        "time",
+        "kind",
+        "entry",
+        "reason",
+        "symbol",
+        "lots",
+        "at_price",
+        "net",
+        "position_id",
+        "comment",
+    )
+    list_filter = (("account", ScopedRelatedFilter), ("symbol", FieldTextFilter), ("at", RangeDateTimeFilter))
+    search_fields = ("=ticket", "=order_ticket", "=position_id", "symbol", "comment")
+    search_help_text = "Ticket, order, position, symbol or comment"
+    list_select_related = ("account",)
+    ordering = ("-at", "-ticket")
+
+    @display(description="Time (UTC)", ordering="at")
+    def time(self, deal: Deal) -> str:
+        return moment(deal.at)
+
+    @display(description="Lots", ordering="volume")
+    def lots(self, deal: Deal) -> str:
+        return plain(deal.volume)
+
+    @display(description="Price", ordering="price")
+    def at_price(self, deal: Deal) -> str:
+        return plain(deal.price)
+
+    @display(description="Net")
+    def net(self, deal: Deal) -> str:
+        return money(deal.profit + deal.swap + deal.commission + deal.fee)
+
+
+@admin.register(AccountMarks)
+class MarksAdmin(FactAdmin[AccountMarks]):
+    list_display = ("account", "time", "seq", "positions", "floating", "balance_shown", "equity_shown", "level")
+    list_filter = (("account", ScopedRelatedFilter),)
+    list_select_related = ("account",)
+    ordering = ("account__name",)
+
+    @display(description="As of (UTC)", ordering="at")
+    def time(self, marks: AccountMarks) -> str:
+        return moment(marks.at)
+
+    @display(description="Positions")
+    def positions(self, marks: AccountMarks) -> str:
+        return str(len(marks.identifiers))
+
+    @display(description="Floating")
+    def floating(self, marks: AccountMarks) -> str:
+        return money(sum(marks.profits) + sum(marks.swaps))
+
+    @display(description="Balance", ordering="balance")
+    def balance_shown(self, marks: AccountMarks) -> str:
+        return amount(marks.balance)
+
+    @display(description="Equity", ordering="equity")
+    def equity_shown(self, marks: AccountMarks) -> str:
+        return amount(marks.equity)
+
+    @display(description="Margin level")
+    def level(self, marks: Any) -> str:
+        return f"{amount(marks.margin_level)} %" if marks.margin_level else "–"

@@ -1,0 +1,167 @@
+"""The desk as its pages see it: Ada trades, Ben may only look, Mia manages, Cem is outside, Root may everything."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+
+from accounts import services as account_services
+from accounts.models import AccountSnapshot, TradingAccount, User
+from cycles.models import Cycle
+from engine.models import EngineProcess, EngineState, Lease
+from events.models import Command, Event
+from orders.models import AccountMarks, Deal, IntentHistory, Order, OrderIntent
+from risk.models import Block
+from risk.services import raise_block
+from strategies import services as bot_services
+from strategies.models import Bot
+
+AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+
+
+@dataclass
+class Desk:
+    """Two accounts with everything that can be seen on them; Cem has a role only in the other one."""
+
+    account: TradingAccount
+    other: TradingAccount
+    bot: Bot
+    cycle: Cycle
+    order: Order
+    intent: OrderIntent
+    block: Block
+    people: dict[str, User]
+
+
+def make_person(name: str, **fields: bool) -> User:
+    return User.objects.create_user(name, password="correct horse", is_staff=True, **fields)  # noqa: S106
+
+
+def make_account(name: str, login: int, **fields: object) -> TradingAccount:
+    return account_services.create_account(name=name, login=login, server="Sim-Demo", at=AT, **fields)  # type: ignore[arg-type]
+
+
+def make_bot(account: TradingAccount, name: str = "MyBot_EURUSD") -> Bot:
+    return bot_services.create_bot(
+        account=account, name=name, strategy="cycle-trader", symbols=["EURUSD"], values={}, at=AT
+    )
+
+
+def make_intent(bot: Bot, cycle: Cycle | None, token: str) -> OrderIntent:
+    intent = OrderIntent.objects.create(
+        account=bot.account,
+        bot=bot,
+        cycle=cycle,
+        kind="open",
+        cause_key=f"cause:{token}",
+        token=token,
+        state="filled",
+        symbol="EURUSD",
+        side="buy",
+        level=0,
+        volume=Decimal("0.01"),
+        magic=bot.magic,
+        comment=token,
+        why="flat: first leg",
+        trace={"tick": {"bid": 1.08421}, "woken_by": "level 3 at 1.08421"},
+        fence=1,
+        created_at=AT,
+        sent_at=AT,
+        deadline=AT + timedelta(seconds=10),
+        done_at=AT,
+        reply_code=10009,
+    )
+    IntentHistory.objects.create(intent=intent, to_state="planned", why="decided", at=AT)
+    IntentHistory.objects.create(intent=intent, from_state="sent", to_state="filled", fence=1, why="10009", at=AT)
+    return intent
+
+
+def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, OrderIntent]:
+    """Put one row of every model on an account."""
+    cycle = Cycle.objects.create(
+        account=account, bot=bot, config=bot.config, number=1, symbol="EURUSD", side="buy", opened_at=AT
+    )
+    intent = make_intent(bot, cycle, f"t{ticket}")
+    order = Order.objects.create(
+        account=account,
+        bot=bot,
+        cycle=cycle,
+        intent=intent,
+        ticket=ticket,
+        identifier=ticket,
+        symbol="EURUSD",
+        side="buy",
+        status="open",
+        magic=bot.magic,
+        volume=Decimal("0.01"),
+        volume_initial=Decimal("0.01"),
+        price_open=Decimal("1.08421"),
+        opened_at=AT,
+    )
+    Deal.objects.create(
+        account=account,
+        ticket=ticket + 1,
+        order_ticket=ticket,
+        position_id=ticket,
+        symbol="EURUSD",
+        kind="buy",
+        entry="in",
+        reason="expert",
+        volume=Decimal("0.01"),
+        price=Decimal("1.08421"),
+        profit=0,
+        swap=0,
+        commission=Decimal("-0.07"),
+        fee=0,
+        at=AT,
+    )
+    AccountMarks.objects.create(
+        account=account, at=AT, identifiers=[ticket], profits=[12.3], swaps=[-0.2], prices=[1.09], equity=10_012.1
+    )
+    AccountSnapshot.objects.create(
+        account=account,
+        at=AT,
+        balance=10_000,
+        equity=10_012,
+        margin=10,
+        margin_level=1000,
+        positions=1,
+        total_open_volume=Decimal("0.01"),
+    )
+    Event.objects.create(at=AT, kind="CYCLE_OPENED", text="first leg", account=account, bot=bot, cycle=cycle)
+    Command.objects.create(account=account, kind="force_order_sync", requested_at=AT)
+    Lease.objects.create(account=account, holder="host:runner:1", token=3, expires_at=AT)
+    EngineState.objects.create(account=account, status="running", statistics={"jobs": {}}, updated_at=AT)
+    raise_block(account_id=account.pk, bot_id=bot.pk, cause="person", reason="news at 14:30", at=AT)
+    return cycle, order, intent
+
+
+@pytest.fixture
+def desk(db: None) -> Desk:
+    people = {name: make_person(name) for name in ("ada", "ben", "mia", "cem")}
+    people["root"] = make_person("root", is_superuser=True)
+    account, other = make_account("Main", 1001, password="broker-secret-1"), make_account("Other", 1002, demo=False)
+    for name, role in (("ada", "trader"), ("ben", "viewer"), ("mia", "manager")):
+        account_services.grant_role(user=people[name], account=account, role=role, at=AT)
+    account_services.grant_role(user=people["cem"], account=other, role="manager", at=AT)
+    bot = make_bot(account)
+    cycle, order, intent = fill(account, bot, 5001)
+    fill(other, make_bot(other, "Foreign"), 6001)
+    EngineProcess.objects.create(name="h:runner:1:x", role="runner", host="h", pid=1, started_at=AT, seen_at=AT)
+    block = Block.objects.get(account=account)
+    return Desk(account, other, bot, cycle, order, intent, block, people)
+
+
+@pytest.fixture
+def as_(desk: Desk) -> Callable[[str], Client]:
+    """Log a person in."""
+
+    def log_in(name: str, **options: bool) -> Client:
+        client = Client(**options)  # type: ignore[arg-type]
+        client.force_login(desk.people[name])
+        return client
+
+    return log_in
