@@ -12,13 +12,12 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingsite.settings")
     try:
         load()
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(sys.argv)
     except EnvError as error:
         print(error, file=sys.stderr)
         return 2
-    from django.core.management import execute_from_command_line
-
-    try:
-        execute_from_command_line(sys.argv)
     except Exception as error:
         from tradingsite.startup import explain
 

@@ -13,9 +13,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
@@ -76,9 +77,7 @@ def person(request: HttpRequest) -> User:
 class ScopedRelatedFilter(_RelatedFilter):
     """A filter by a related row that offers only rows that the person may see."""
 
-    def field_choices(
-        self, field: Any, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]"
-    ) -> list[tuple[str, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> list[Any]:
         found = scoped(field.remote_field.model._default_manager.all(), request)
         return [(str(row.pk), str(row)) for row in found[:500]]
 
@@ -176,7 +175,17 @@ def post_dialog(
     return decorate
 
 
-class DeskAdmin(_ModelAdmin[M]):
+class CleanQueries:
+    """Sends addresses with NUL characters, which PostgreSQL refuses as text, to the plain list."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if any("\0" in text for values in request.GET.lists() for text in (values[0], *values[1])):
+            return redirect(request.path)
+        answer: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]
+        return answer
+
+
+class DeskAdmin(CleanQueries, _ModelAdmin[M]):
     """An admin whose rows belong to trading accounts; `account_path` leads from the row to its account."""
 
     account_path: str | None = "account"
@@ -228,6 +237,22 @@ class DeskAdmin(_ModelAdmin[M]):
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
         raise Http404
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show or save a row. What only another person's change at the same moment can break is said, not an error."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+        except IntegrityError:
+            messages.error(request, "Somebody saved the same at this moment. Look at it and try again.")
+        return redirect(request.get_full_path())
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

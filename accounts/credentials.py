@@ -77,7 +77,8 @@ def decrypt(value: str, *, table: str, pk: int, field: str, keys: Mapping[str, b
         opened = AESGCM(ring[key_id]).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _place(table, pk, field))
     except (InvalidTag, binascii.Error, ValueError):
         raise CredentialError(
-            f"the stored {field} of {table} {pk} can't be opened: it was changed, or belongs to another row; set it anew"
+            f"the stored {field} of {table} {pk} can't be opened: it was changed, or belongs to another row; "
+            "set it anew"
         ) from None
     return opened.decode()
 

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from accounts.credentials import decrypt
 from accounts.models import AccountSnapshot, TradingAccount
 
-PASSWORD_FIELD = "password_encrypted"  # noqa: S105 - the name of a column
+PASSWORD_FIELD = "password_encrypted"
 
 
 def password_of(account: TradingAccount) -> str:

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admincells import STATES, moment
@@ -95,7 +95,9 @@ class BlockAdmin(FactAdmin[Block]):
         icon="block",
         form=RaiseDialog,
     )
-    def raise_block(self, request: HttpRequest, row: None, account: TradingAccount, bot: Bot | None, reason: str) -> str:
+    def raise_block(
+        self, request: HttpRequest, row: None, account: TradingAccount, bot: Bot | None, reason: str
+    ) -> str:
         services.raise_block(
             account_id=account.pk,
             bot_id=bot.pk if bot else None,

@@ -64,7 +64,7 @@ def get(slug: str) -> StrategySpec:
     return _registered[slug]
 
 
-def all() -> list[StrategySpec]:  # noqa: A001 - read as registry.all()
+def all_strategies() -> list[StrategySpec]:
     """Return every strategy, by slug."""
     load()
     return [_registered[slug] for slug in sorted(_registered)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from django.db.models import Max, QuerySet
@@ -60,7 +61,7 @@ def versions_of(bot: Bot, limit: int = 50) -> list[Version]:
     configs = list(bot.configs.select_related("created_by").order_by("-version")[: limit + 1])
     found = [
         Version(config, differences(older.values, config.values), config.pk == bot.config_id)
-        for config, older in zip(configs, configs[1:], strict=False)
+        for config, older in pairwise(configs)
     ]
     if configs and len(configs) <= limit:
         found.append(Version(configs[-1], (), configs[-1].pk == bot.config_id))

@@ -59,7 +59,8 @@ def room_for_one_more(but: int | None = None) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [MAX_BOTS_LOCK])
-    active = active_bots().exclude(pk=but).count()
+    others = active_bots() if but is None else active_bots().exclude(pk=but)
+    active = others.count()
     if active >= settings.MAX_BOTS:
         raise ValidationError(
             f"{active} bots are running or paused and MAX_BOTS is {settings.MAX_BOTS}: "
@@ -178,8 +179,8 @@ def _refuse_if_changed(current: BotConfig | None, seen_version: int | None) -> N
     if seen_version is None or seen_version == version or current is None:
         return
     raise ChangedMeanwhile(
-        f"Changed by {_who(current.created_by)} at {current.created_at:%H:%M} UTC: version {current.version} is newer than the one you "
-        "edited. Nothing was saved; reload the page to see it.",
+        f"Changed by {_who(current.created_by)} at {current.created_at:%H:%M} UTC: version {current.version} is newer "
+        "than the one you edited. Nothing was saved; reload the page to see it.",
         code="changed",
     )
 
@@ -251,13 +252,14 @@ def change_bot(
         ValidationError: A field does not hold, or a symbol is taken away while the bot is not stopped.
     """
     locked = Bot.objects.select_for_update(of=("self",)).get(pk=bot.pk)
+    kept = locked.symbols if symbols is None else symbol_list(symbols)
     wanted = {
         "name": locked.name if name is None else name,
-        "symbols": locked.symbols if symbols is None else symbol_list(symbols),
+        "symbols": kept,
         "interval_seconds": locked.interval_seconds if interval_seconds is None else interval_seconds,
     }
     changed = {field: value for field, value in wanted.items() if getattr(locked, field) != value}
-    gone = sorted(set(locked.symbols) - set(wanted["symbols"]))
+    gone = sorted(set(locked.symbols) - set(kept))
     if gone and locked.desired_state != DesiredState.STOPPED:
         raise ValidationError(f"Stop the bot before you take {', '.join(gone)} away from it.", code="symbols")
     if not changed:

@@ -1,6 +1,5 @@
 """How the admin looks: titles, the badge that says which money is at stake, and the navigation."""
 
-from importlib.util import find_spec
 from typing import Any
 
 from django.http import HttpRequest
@@ -29,11 +28,12 @@ def unfold_settings() -> dict[str, Any]:
         "SHOW_HISTORY": True,
         "SHOW_VIEW_ON_SITE": False,
         "ENVIRONMENT": "tradingsite.unfold.environment_badge",
+        "DASHBOARD_CALLBACK": "dashboard.views.dashboard_callback",
         "COMMAND": {"search_models": True},
         "SIDEBAR": {
             "show_search": True,
             "command_search": True,
             "show_all_applications": False,
-            "navigation": "dashboard.navigation.sidebar" if find_spec("dashboard.navigation") else [],
+            "navigation": "dashboard.navigation.sidebar",
         },
     }

@@ -1,6 +1,7 @@
 """Admin of people, trading accounts and the journal.
 
-The journal's models live in `events`, which knows no accounts and so can't say who may see an entry: their admin is here.
+The journal's models live in `events`, which knows no accounts and so can't say who may see an entry: their admin is
+here.
 """
 
 from accounts.admin.accounts import SnapshotAdmin, SymbolAdmin, TradingAccountAdmin

@@ -102,8 +102,7 @@ class StartDialog(DialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        object_id = kwargs.get("object_id")
-        self.account = TradingAccount.objects.filter(pk=object_id).first()
+        self.account = TradingAccount.objects.filter(pk=kwargs["object_id"]).first()
         if self.account is None or self.account.demo:
             del self.fields["confirm_login"]
 

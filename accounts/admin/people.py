@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import services
-from accounts.adminkit import CLOCK, DeskAdmin, FactInline, ScopedRelatedFilter, person
+from accounts.adminkit import CLOCK, CleanQueries, DeskAdmin, FactInline, ScopedRelatedFilter, person
 from accounts.models import AccountRole, User
 from accounts.permissions import is_superuser
 
@@ -32,7 +32,7 @@ else:
         pass
 
 
-class SuperusersOnly:
+class SuperusersOnly(CleanQueries):
     """Who may edit people could make themselves superuser, so only superusers may."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:

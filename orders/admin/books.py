@@ -47,7 +47,8 @@ class OrderAdmin(FactAdmin[Order]):
     list_select_related = ("account", "bot", "cycle")
     ordering = ("-opened_at", "-id")
     fieldsets = (
-        (None, {"fields": ("status", "symbol", "side", "volume", "volume_initial", "account", "bot", "cycle", "intent")}),
+        (None, {"fields": ("status", "symbol", "side", "volume", "volume_initial")}),
+        ("Belongs to", {"fields": ("account", "bot", "cycle", "intent")}),
         ("Prices", {"fields": ("price_open", "price_close", "sl", "tp")}),
         ("Booked by deals", {"fields": ("profit", "swap", "commission")}),
         (

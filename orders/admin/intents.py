@@ -48,7 +48,8 @@ class IntentAdmin(FactAdmin[OrderIntent]):
     ordering = ("-created_at", "-id")
     inlines = (HistoryInline,)
     fieldsets = (
-        (None, {"fields": ("state_label", "kind", "side", "volume", "symbol", "why", "account", "bot", "cycle", "order")}),
+        (None, {"fields": ("state_label", "kind", "side", "volume", "symbol", "why")}),
+        ("Belongs to", {"fields": ("account", "bot", "cycle", "order")}),
         ("Request", {"fields": ("order_kind", "level", "price", "sl", "tp", "ticket", "magic", "comment", "token")}),
         (
             "Life",

@@ -61,11 +61,11 @@ class BotAdmin(DeskAdmin[Bot]):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.config_view)
-        return [path("<int:object_id>/config/", view, name="strategies_bot_config"), *super().get_urls()]
+        return [path("<path:object_id>/config/", view, name="strategies_bot_config"), *super().get_urls()]
 
-    def config_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+    def config_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show and save the bot's parameters; the form is generated from its strategy."""
-        return config_page(self, request, self.visible_row(request, str(object_id)))
+        return config_page(self, request, self.visible_row(request, object_id))
 
     @display(description="Account", ordering="account__name")
     def account_link(self, bot: Bot) -> str:

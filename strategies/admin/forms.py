@@ -29,7 +29,7 @@ class SymbolsField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list | tuple) else value
 
-    def clean(self, value: Any) -> list[str]:  # type: ignore[override]
+    def clean(self, value: Any) -> list[str]:
         text: str = super().clean(value)
         return symbol_list(text.split(","))
 

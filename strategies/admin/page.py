@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.helpers import AdminForm as DjangoAdminForm
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from unfold.forms import AdminForm as UnfoldAdminForm
+from unfold.forms import AdminForm
 from unfold.widgets import INPUT_CLASSES, SELECT_CLASSES, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from accounts.adminkit import CLOCK, person
@@ -22,8 +21,6 @@ from strategies.selectors import versions_of
 
 if TYPE_CHECKING:
     from strategies.admin.bots import BotAdmin
-
-AdminForm: type[DjangoAdminForm] = UnfoldAdminForm
 
 
 class VersionForm(forms.Form):

@@ -34,7 +34,7 @@ class RevertDialog(DialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        config = BotConfig.objects.filter(pk=kwargs.get("object_id")).select_related("bot__config").first()
+        config = BotConfig.objects.filter(pk=kwargs["object_id"]).select_related("bot__config").first()
         self.fields["seen_version"].initial = current_version(config) if config else 0
 
 

@@ -36,8 +36,8 @@ class Desk:
     people: dict[str, User]
 
 
-def make_person(name: str, **fields: bool) -> User:
-    return User.objects.create_user(name, password="correct horse", is_staff=True, **fields)  # noqa: S106
+def make_person(name: str, is_superuser: bool = False) -> User:
+    return User.objects.create_user(name, password="correct horse", is_staff=True, is_superuser=is_superuser)
 
 
 def make_account(name: str, login: int, **fields: object) -> TradingAccount:
@@ -81,6 +81,7 @@ def make_intent(bot: Bot, cycle: Cycle | None, token: str) -> OrderIntent:
 
 def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, OrderIntent]:
     """Put one row of every model on an account."""
+    assert bot.config is not None
     cycle = Cycle.objects.create(
         account=account, bot=bot, config=bot.config, number=1, symbol="EURUSD", side="buy", opened_at=AT
     )
@@ -143,7 +144,7 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
 def desk(db: None) -> Desk:
     people = {name: make_person(name) for name in ("ada", "ben", "mia", "cem")}
     people["root"] = make_person("root", is_superuser=True)
-    account, other = make_account("Main", 1001, password="broker-secret-1"), make_account("Other", 1002, demo=False)
+    account, other = make_account("Main", 1001, password="broker-secret-1"), make_account("Elsewhere", 1002, demo=False)
     for name, role in (("ada", "trader"), ("ben", "viewer"), ("mia", "manager")):
         account_services.grant_role(user=people[name], account=account, role=role, at=AT)
     account_services.grant_role(user=people["cem"], account=other, role="manager", at=AT)

@@ -16,7 +16,19 @@ OURS = ("accounts", "strategies", "orders", "cycles", "risk", "engine", "events"
 # A counter of the live bus, nothing that a person reads
 INTERNAL = {"events.LiveSequence"}
 MODELS = sorted((m for m in apps.get_models() if m._meta.app_label in OURS and m._meta.label not in INTERNAL), key=str)
-FACTS = {"deal", "event", "accountsnapshot", "intenthistory", "orderintent", "order", "lease", "accountmarks", "botconfig"}
+FACTS = {
+    "deal",
+    "event",
+    "accountsnapshot",
+    "intenthistory",
+    "orderintent",
+    "order",
+    "lease",
+    "accountmarks",
+    "botconfig",
+    "cycle",
+    "command",
+}
 OF_NO_ACCOUNT = {"user", "group", "engineprocess"}
 
 
@@ -113,7 +125,7 @@ def test_who_has_no_role_sees_an_empty_admin(desk: Desk) -> None:
 
 def test_filters_offer_only_own_accounts_and_bots(desk: Desk, as_: Callable[..., Client]) -> None:
     text = as_("ada").get(reverse("admin:orders_order_changelist")).content.decode()
-    assert "Other" not in text
+    assert "Elsewhere" not in text
     assert "Foreign" not in text
 
 
@@ -146,5 +158,6 @@ def test_odd_addresses_are_not_found_and_never_an_error(desk: Desk, as_: Callabl
         assert client.get(f"/admin/strategies/bot/{odd}/change/").status_code == 404, odd
         assert client.get(f"/admin/strategies/bot/{odd}/config/").status_code == 404, odd
         assert client.get(f"/admin/strategies/bot/{odd}/start/").status_code == 404, odd
-    for query in ("?q=%00", "?account__id__exact=abc", "?account__id__exact=99999999999999999999", "?o=x", "?p=-1", "?at__gte=x"):
+    odd_queries = ("?q=%00", "?account__id__exact=abc", "?account__id__exact=99999999999999999999", "?o=x", "?p=-1")
+    for query in (*odd_queries, "?at__gte=x", "?status__exact=%00", "?profit_from=x", "?opened_at_from_0=%00"):
         assert client.get(f"/admin/orders/order/{query}").status_code in (200, 302), query

@@ -111,6 +111,15 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2() -> None:
 
 
 @pytest.mark.processes
+def test_a_folder_that_can_not_hold_the_secrets_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    done = manage("check", TRADING_VAR_DIR=str(tmp_path / "var"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("TRADING_VAR_DIR: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("url", "says"),
     [

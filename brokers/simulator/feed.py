@@ -1,0 +1,202 @@
+"""Prices as a pure function of time: two processes, or one before and after a restart, see the same ticks.
+
+A recorded feed expands bars into ticks along a seeded path (open, the two extremes in a seeded order, close) and runs
+`speed` times faster than life from its anchor on; weekends are not in the recording, and at its end it runs backwards, so
+that prices never jump. A model feed adds seeded noise of many periods to a start price. A scripted feed says every tick.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Uints = NDArray[np.uint64]
+TICK_SECONDS = 0.4
+BAR_SECONDS = 3600
+DATA = Path(__file__).parent / "data"
+OCTAVES = range(3, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Ticks of one symbol: times in UTC epoch seconds, ascending, with bid and ask."""
+
+    at: Floats
+    bid: Floats
+    ask: Floats
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSpec:
+    """Where prices come from. `anchor` is the UTC time at which the feed begins; `spread_points` are points of 5 digits."""
+
+    kind: str
+    anchor: datetime
+    seed: int = 1
+    speed: float = 1.0
+    dataset: str = ""
+    spread_points: int = 10
+    start_price: float = 1.1
+    volatility_points: float = 3.0
+    scripts: Mapping[str, Sequence[tuple[float, float, float]]] = field(default_factory=dict)
+
+    @classmethod
+    def recorded(
+        cls, dataset: str, *, anchor: datetime, speed: float = 1.0, seed: int = 1, spread_points: int = 10
+    ) -> "FeedSpec":
+        """Replay recorded bars, `speed` times faster than life."""
+        return cls("recorded", anchor, seed, speed, dataset, spread_points)
+
+    @classmethod
+    def model(
+        cls,
+        *,
+        anchor: datetime,
+        seed: int,
+        start_price: float = 1.1,
+        volatility_points: float = 3.0,
+        spread_points: int = 10,
+    ) -> "FeedSpec":
+        """Make prices from a seed; `volatility_points` is the typical move from tick to tick."""
+        return cls("model", anchor, seed, 1.0, "", spread_points, start_price, volatility_points)
+
+    @classmethod
+    def script(cls, ticks: Mapping[str, Sequence[tuple[float, float, float]]], *, anchor: datetime) -> "FeedSpec":
+        """Say every tick: (seconds after the anchor, bid, ask) per symbol."""
+        return cls("script", anchor, scripts=ticks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the specification as plain values."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {
+            "anchor": self.anchor.astimezone(UTC).isoformat(),
+            "scripts": {k: [list(t) for t in v] for k, v in self.scripts.items()},
+        }
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "FeedSpec":
+        """Read what `to_json` wrote."""
+        scripts = {k: [(t[0], t[1], t[2]) for t in v] for k, v in plain["scripts"].items()}
+        return cls(**{**plain, "anchor": datetime.fromisoformat(plain["anchor"]), "scripts": scripts})
+
+
+class Feed:
+    """The ticks of one symbol. `pushed` are extra ticks said from outside (tests), (epoch, bid, ask)."""
+
+    def __init__(self, spec: FeedSpec, symbol: str, point: float, pushed: Sequence[tuple[float, float, float]] = ()) -> None:
+        self.spec = spec
+        self.symbol = symbol
+        self.point = point
+        self._anchor = spec.anchor.timestamp()
+        self._said: list[tuple[float, float, float]] = sorted(
+            [(self._anchor + s, b, a) for s, b, a in spec.scripts.get(symbol, ())] + list(pushed)
+        )
+
+    def push(self, at: float, bid: float, ask: float) -> None:
+        """Say one more tick."""
+        self._said.append((at, bid, ask))
+        self._said.sort()
+
+    def between(self, after: float, until: float) -> Ticks:
+        """Return the ticks with after < time ≤ until."""
+        if self.spec.kind == "script":
+            found = [t for t in self._said if after < t[0] <= until]
+            table = np.array(found, dtype=float).reshape(-1, 3)
+            return Ticks(table[:, 0], table[:, 1], table[:, 2])
+        first = max(0, int(np.floor((after - self._anchor) / TICK_SECONDS + 1e-9)) + 1)
+        last = int(np.floor((until - self._anchor) / TICK_SECONDS + 1e-9))
+        return self._numbered(np.arange(first, last + 1, dtype=np.int64))
+
+    def latest(self, at: float) -> tuple[float, float, float] | None:
+        """Return the newest tick at or before a time, (time, bid, ask); None before the first."""
+        if self.spec.kind == "script":
+            return next((t for t in reversed(self._said) if t[0] <= at), None)
+        number = int(np.floor((at - self._anchor) / TICK_SECONDS + 1e-9))
+        if number < 0:
+            return None
+        tick = self._numbered(np.array([number], dtype=np.int64))
+        return float(tick.at[0]), float(tick.bid[0]), float(tick.ask[0])
+
+    def _numbered(self, numbers: NDArray[np.int64]) -> Ticks:
+        seed = np.uint64(self.spec.seed) ^ np.uint64(sum(ord(c) * 257**i for i, c in enumerate(self.symbol)) % 2**32)
+        if self.spec.kind == "recorded":
+            ask = _recorded(self.spec, numbers, seed, self.point)
+        else:
+            ask = _modelled(self.spec, numbers, seed, self.point)
+        digits = int(round(-np.log10(self.point)))
+        ask = np.round(ask, digits)
+        bid = np.round(ask - self.spec.spread_points * self.point, digits)
+        return Ticks(self._anchor + numbers * TICK_SECONDS, bid, ask)
+
+
+def _hash(numbers: Uints, seed: np.uint64) -> Floats:
+    """Return repeatable noise in 0…1 for each number (SplitMix64's finaliser, Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        x = numbers * np.uint64(0x9E3779B97F4A7C15) + seed * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x = x ^ (x >> np.uint64(31))
+    return (x >> np.uint64(11)).astype(np.float64) / 2**53
+
+
+@cache
+def _bars(dataset: str) -> Floats:
+    """Return a recording's bars as rows of open, high, low, close."""
+    path = DATA / f"{dataset}.npz"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in DATA.glob("*.npz")))
+        raise ValueError(f"dataset: there is no recording {dataset!r}; known: {known}")
+    with np.load(path) as stored:
+        bars, digits = stored["bars"].astype(np.float64), int(stored["digits"])
+    opens = np.cumsum(bars[:, 0])
+    table = np.stack([opens, opens + bars[:, 1], opens + bars[:, 2], opens + bars[:, 3]], axis=1)
+    return np.asarray(table / 10**digits, dtype=np.float64)
+
+
+def _recorded(spec: FeedSpec, numbers: NDArray[np.int64], seed: np.uint64, point: float) -> Floats:
+    bars = _bars(spec.dataset)
+    place = numbers * (TICK_SECONDS * spec.speed / BAR_SECONDS)
+    lap, within = np.divmod(place, len(bars))
+    backwards = lap.astype(np.int64) % 2 == 1
+    within = np.where(backwards, len(bars) - within, within)
+    index = np.clip(within.astype(np.int64), 0, len(bars) - 1)
+    share = np.clip(within - index, 0.0, 1.0)
+    o, h, low, c = (bars[index, i] for i in range(4))
+    high_first = _hash(index.astype(np.uint64), seed) < 0.5
+    first, second = np.where(high_first, h, low), np.where(high_first, low, h)
+    third = 1 / 3
+    path = np.where(
+        share < third,
+        o + (first - o) * share / third,
+        np.where(
+            share < 2 * third,
+            first + (second - first) * (share - third) / third,
+            second + (c - second) * (share - 2 * third) / third,
+        ),
+    )
+    noise = (_hash(numbers.astype(np.uint64), seed + np.uint64(1)) - 0.5) * 6 * point
+    return np.asarray(path + noise, dtype=np.float64)
+
+
+def _modelled(spec: FeedSpec, numbers: NDArray[np.int64], seed: np.uint64, point: float) -> Floats:
+    """Sum smooth noise of doubling periods, each as strong as the root of its period: near to a random walk."""
+    total = np.zeros(len(numbers))
+    for octave in OCTAVES:
+        period = float(2**octave)
+        cell, share = np.divmod(numbers / period, 1.0)
+        smooth = share * share * (3 - 2 * share)
+        octave_seed = seed + np.uint64(octave * 7919)
+        a = _hash(cell.astype(np.uint64), octave_seed) - 0.5
+        b = _hash(cell.astype(np.uint64) + np.uint64(1), octave_seed) - 0.5
+        total += (a + (b - a) * smooth) * np.sqrt(period)
+    noise = _hash(numbers.astype(np.uint64), seed + np.uint64(3)) - 0.5
+    return np.asarray(spec.start_price + (total + noise) * spec.volatility_points * point, dtype=np.float64)

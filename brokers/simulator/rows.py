@@ -1,0 +1,152 @@
+"""Turn the simulator's rows into the module's structs, with times on the server's clock."""
+
+from typing import Any
+
+from brokers.simulator.books import BUY
+from brokers.simulator.exchange import Exchange
+from brokers.simulator.server_time import to_server
+from brokers.simulator.state import Deal, OpenPosition, Order
+from brokers.simulator.structs import Struct, make
+
+
+def times(exchange: Exchange, name: str, at: float) -> dict[str, int]:
+    """Return a time as the pair of fields that structs have: seconds, and milliseconds."""
+    server = to_server(exchange.account.server_clock, at) if at else 0.0
+    return {name: int(server), f"{name}_msc": round(server * 1000)}
+
+
+def position(exchange: Exchange, p: OpenPosition) -> Struct:
+    """Make a TradePosition."""
+    quote = exchange.books.price(p.symbol)
+    now = 0.0 if quote is None else quote[0] if p.type == BUY else quote[1]
+    return make(
+        "TradePosition",
+        {
+            "ticket": p.ticket,
+            **times(exchange, "time", p.opened),
+            **times(exchange, "time_update", p.updated),
+            "type": p.type,
+            "magic": p.magic,
+            "identifier": p.identifier,
+            "reason": p.reason,
+            "volume": p.volume,
+            "price_open": p.price_open,
+            "sl": p.sl,
+            "tp": p.tp,
+            "price_current": now,
+            "swap": p.swap,
+            "profit": exchange.books.floating(p),
+            "symbol": p.symbol,
+            "comment": p.comment,
+        },
+    )
+
+
+def order(exchange: Exchange, o: Order) -> Struct:
+    """Make a TradeOrder."""
+    quote = exchange.books.price(o.symbol)
+    return make(
+        "TradeOrder",
+        {
+            "ticket": o.ticket,
+            **times(exchange, "time_setup", o.placed),
+            **times(exchange, "time_done", o.done),
+            "type": o.type,
+            "type_time": o.type_time,
+            "type_filling": o.filling,
+            "state": o.state,
+            "magic": o.magic,
+            "position_id": o.position_id,
+            "reason": o.reason,
+            "volume_initial": o.volume,
+            "volume_current": o.volume_left,
+            "price_open": o.price,
+            "sl": o.sl,
+            "tp": o.tp,
+            "price_current": 0.0 if quote is None else quote[1] if o.type % 2 == BUY else quote[0],
+            "symbol": o.symbol,
+            "comment": o.comment,
+        },
+    )
+
+
+def deal(exchange: Exchange, d: Deal) -> Struct:
+    """Make a TradeDeal."""
+    return make(
+        "TradeDeal",
+        {
+            "ticket": d.ticket,
+            "order": d.order,
+            **times(exchange, "time", d.at),
+            "type": d.type,
+            "entry": d.entry,
+            "magic": d.magic,
+            "position_id": d.position_id,
+            "reason": d.reason,
+            "volume": d.volume,
+            "price": d.price,
+            "commission": d.commission,
+            "swap": d.swap,
+            "profit": d.profit,
+            "symbol": d.symbol,
+            "comment": d.comment,
+        },
+    )
+
+
+def tick(exchange: Exchange, at: float, bid: float, ask: float) -> Struct:
+    """Make a Tick."""
+    return make("Tick", {**times(exchange, "time", at), "bid": bid, "ask": ask, "flags": 6})
+
+
+def symbol(exchange: Exchange, name: str, *, selected: bool) -> Struct:
+    """Make a SymbolInfo."""
+    s = exchange.symbols[name]
+    found = exchange.feeds[name].latest(exchange.clock.now().timestamp())
+    at, bid, ask = found or (0.0, 0.0, 0.0)
+    value: Any = s.point * s.contract_size
+    try:
+        value *= exchange.books.profit_rate(s)
+    except ValueError:
+        value = 0.0
+    return make(
+        "SymbolInfo",
+        {
+            "select": selected,
+            "visible": selected,
+            "time": times(exchange, "time", at)["time"],
+            "digits": s.digits,
+            "spread": round((ask - bid) / s.point),
+            "spread_float": True,
+            "trade_mode": 4,
+            "trade_stops_level": s.stops_level,
+            "trade_freeze_level": s.freeze_level,
+            "trade_exemode": s.execution,
+            "swap_mode": 1,
+            "swap_rollover3days": s.triple_swap_day,
+            "margin_hedged_use_leg": True,
+            "expiration_mode": 15,
+            "filling_mode": s.filling_mask,
+            "order_mode": 127,
+            "bid": bid,
+            "ask": ask,
+            "point": s.point,
+            "trade_tick_value": value,
+            "trade_tick_value_profit": value,
+            "trade_tick_value_loss": value,
+            "trade_tick_size": s.point,
+            "trade_contract_size": s.contract_size,
+            "volume_min": s.volume_min,
+            "volume_max": s.volume_max,
+            "volume_step": s.volume_step,
+            "swap_long": s.swap_long,
+            "swap_short": s.swap_short,
+            "margin_hedged": s.contract_size,
+            "currency_base": s.currency_base,
+            "currency_profit": s.currency_profit,
+            "currency_margin": s.currency_base,
+            "description": f"{s.currency_base} against {s.currency_profit}",
+            "name": name,
+            "path": f"Forex\\{name}",
+        },
+    )

@@ -1,0 +1,79 @@
+"""The sidebar: what a person may see, in the order in which a trader asks for it."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+# (title, symbol, name of the address)
+SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    (
+        "Operate",
+        (
+            ("Overview", "monitoring", "admin:index"),
+            ("Live", "bolt", "live"),
+            ("Bots", "smart_toy", "strategies_bot"),
+            ("Cycles", "cycle", "cycles_cycle"),
+            ("Orders", "candlestick_chart", "orders_order"),
+            ("Accounts", "account_balance", "accounts_tradingaccount"),
+        ),
+    ),
+    (
+        "Records",
+        (
+            ("Intents", "outgoing_mail", "orders_orderintent"),
+            ("Deals", "receipt_long", "orders_deal"),
+            ("Events", "history", "events_event"),
+            ("Snapshots", "photo_camera", "accounts_accountsnapshot"),
+        ),
+    ),
+    (
+        "Engine",
+        (
+            ("State", "monitor_heart", "engine_enginestate"),
+            ("Processes", "memory", "engine_engineprocess"),
+            ("Leases", "key", "engine_lease"),
+            ("Commands", "terminal", "events_command"),
+            ("Blocks", "block", "risk_block"),
+            ("Symbols", "currency_exchange", "accounts_symbol"),
+        ),
+    ),
+    (
+        "People",
+        (
+            ("Users", "person", "accounts_user"),
+            ("Roles", "badge", "accounts_accountrole"),
+        ),
+    ),
+)
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return Unfold's navigation: the pages that exist and that the person may open; empty sections are left out."""
+    sections: list[dict[str, Any]] = []
+    for title, entries in SECTIONS:
+        items = [item for entry in entries if (item := _item(request, *entry)) is not None]
+        if items:
+            sections.append({"title": title, "separator": bool(sections), "items": items})
+    return sections
+
+
+def _item(request: HttpRequest, title: str, icon: str, name: str) -> dict[str, Any] | None:
+    fixed = name in ("admin:index", "live")
+    if not fixed and not _may_see(request, name):
+        return None
+    try:
+        link = reverse(name if fixed else f"admin:{name}_changelist")
+    except NoReverseMatch:
+        return None
+    active = request.path == link or (name != "admin:index" and request.path.startswith(link))
+    return {"title": title, "icon": icon, "link": link, "active": active}
+
+
+def _may_see(request: HttpRequest, name: str) -> bool:
+    """Ask the model's own admin; a model without one has no page."""
+    for model, model_admin in admin.site._registry.items():
+        if f"{model._meta.app_label}_{model._meta.model_name}" == name:
+            return bool(model_admin.has_view_permission(request))
+    return False

@@ -1,0 +1,8 @@
+"""Addresses of the desk's pages; they come before the admin's own, whose last pattern catches everything."""
+
+from django.contrib import admin
+from django.urls import path
+
+from dashboard.views import live
+
+urlpatterns = [path("admin/live/", admin.site.admin_view(live), name="live")]

@@ -1,0 +1,60 @@
+"""The pages of the desk inside the admin: the overview, and everything live."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
+from django.views.decorators.http import require_safe
+
+from accounts.models import User
+from core.clock import Clock, SystemClock
+from dashboard.equity import equity_lines
+from dashboard.selectors import live_snapshot
+from events.live import encode
+
+CLOCK: Clock = SystemClock()
+LINKED = {
+    "account": "accounts_tradingaccount",
+    "bot": "strategies_bot",
+    "cycle": "cycles_cycle",
+    "order": "orders_order",
+}
+
+
+def page_data(request: HttpRequest) -> dict[str, Any]:
+    """Return what a page's script starts with: the snapshot, and where things are. Cleaned of what JSON lacks."""
+    import json
+
+    assert isinstance(request.user, User)
+    snapshot = {"type": "snapshot", "server_time": CLOCK.now().isoformat(), "epoch": 0, **live_snapshot(request.user)}
+    cleaned: dict[str, Any] = json.loads(encode(snapshot))
+    return {"socket": "/ws/live/", "login": reverse("admin:login"), "links": links(), "snapshot": cleaned}
+
+
+def links() -> dict[str, str]:
+    """Return the address of each kind of row's page, with 0 in place of the key."""
+    found = {}
+    for kind, name in LINKED.items():
+        try:
+            found[kind] = reverse(f"admin:{name}_change", args=(0,))
+        except NoReverseMatch:
+            continue
+    return found
+
+
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """Show accounts, open cycles, events and engine, all moving."""
+    context = {**admin.site.each_context(request), "title": "Live", "live": page_data(request)}
+    return TemplateResponse(request, "dashboard/live.html", context)
+
+
+def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Fill the admin's index, which is the overview."""
+    data = page_data(request)
+    snapshot = data["snapshot"]
+    ids = [account["id"] for account in snapshot["accounts"]]
+    data["equity"] = equity_lines(ids, now=CLOCK.now())
+    return {**context, "title": "Overview", "live": data, "has_accounts": bool(ids)}

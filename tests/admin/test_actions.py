@@ -1,0 +1,207 @@
+"""Actions: every one, on every model, changes something only by a confirmed POST with a CSRF token."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import TradingAccount
+from accounts.selectors import password_of
+from events.models import Command, Event
+from risk.models import Block
+from tests.admin.conftest import Desk
+
+CONFIRMED = {"_form_submitted": "1"}
+# Answers that each dialog needs besides the confirmation
+ANSWERS: dict[str, dict[str, Any]] = {
+    "accounts_tradingaccount_change_password": {"password": "new secret"},
+    "risk_block_lift": {"why": "the news is out"},
+    "risk_block_raise_block": {"reason": "news"},
+    "strategies_botconfig_revert": {"seen_version": "1"},
+}
+
+
+def actions() -> Iterator[tuple[str, str, bool]]:
+    """List all actions that are registered: (model, URL name, does it act on one row)."""
+    for model, registered in admin.site._registry.items():
+        for kind in ("list", "row", "detail", "submit_line"):
+            finder = getattr(registered, f"_get_base_actions_{kind}", None)
+            for action in finder() if finder else ():
+                assert kind != "submit_line", "a submit-line action would act without a dialog"
+                yield model._meta.label, action.action_name, kind != "list"
+
+
+ALL = sorted(set(actions()))
+
+
+def state() -> dict[str, list[Any]]:
+    """Read everything that an action could change, from every table of ours."""
+    tables = [t for t in connection.introspection.table_names() if not t.startswith(("django_session", "django_migr"))]
+    found = {}
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f'SELECT * FROM "{table}"')
+            found[table] = sorted(map(repr, cursor.fetchall()))
+    return found
+
+
+def address(desk: Desk, label: str, name: str, on_row: bool) -> str:
+    rows = {
+        "accounts.TradingAccount": desk.account.pk,
+        "strategies.Bot": desk.bot.pk,
+        "strategies.BotConfig": desk.bot.config_id,
+        "risk.Block": desk.block.pk,
+    }
+    return reverse(f"admin:{name}", args=(rows[label],) if on_row else ())
+
+
+def answers(desk: Desk, name: str) -> dict[str, Any]:
+    extra = {"account": desk.account.pk} if name == "risk_block_raise_block" else {}
+    return {**CONFIRMED, **ANSWERS.get(name, {}), **extra}
+
+
+def test_there_are_actions_to_walk() -> None:
+    assert len(ALL) >= 13
+
+
+@pytest.mark.parametrize(("label", "name", "on_row"), ALL, ids=[name for _, name, _ in ALL])
+def test_get_shows_a_dialog_and_changes_nothing(
+    label: str, name: str, on_row: bool, desk: Desk, as_: Callable[..., Client]
+) -> None:
+    client, url, before = as_("root"), address(desk, label, name, on_row), state()
+    for method in (client.get, client.head, client.options, client.put, client.delete, client.patch):
+        assert method(url, answers(desk, name)).status_code in (200, 405)
+    assert "_form_submitted" in client.get(url, answers(desk, name)).content.decode()
+    assert state() == before
+
+
+@pytest.mark.parametrize(("label", "name", "on_row"), ALL, ids=[name for _, name, _ in ALL])
+def test_post_needs_the_csrf_token_and_the_confirmation(
+    label: str, name: str, on_row: bool, desk: Desk, as_: Callable[..., Client]
+) -> None:
+    strict, client = as_("root", enforce_csrf_checks=True), as_("root")
+    url, before = address(desk, label, name, on_row), state()
+    assert strict.post(url, answers(desk, name)).status_code == 403
+    assert client.post(url, {}).status_code == 200
+    assert state() == before
+
+
+@pytest.mark.parametrize(("label", "name", "on_row"), ALL, ids=[name for _, name, _ in ALL])
+def test_a_viewer_is_refused_and_an_outsider_finds_nothing(
+    label: str, name: str, on_row: bool, desk: Desk, as_: Callable[..., Client]
+) -> None:
+    ben, cem = as_("ben"), as_("cem")
+    url, before = address(desk, label, name, on_row), state()
+    for method in ("get", "post"):
+        assert getattr(ben, method)(url, answers(desk, name)).status_code == 403
+        answer = getattr(cem, method)(url, answers(desk, name))
+        assert answer.status_code == (404 if on_row else 200)
+    assert Client().post(url, answers(desk, name)).status_code == 302
+    assert state() == before
+
+
+def test_an_outsider_cannot_name_a_foreign_account_in_a_dialog(desk: Desk, as_: Callable[..., Client]) -> None:
+    answer = as_("cem").post(reverse("admin:risk_block_raise_block"), answers(desk, "risk_block_raise_block"))
+    assert "HX-Redirect" not in answer.headers
+    assert Block.objects.filter(account=desk.account).count() == 1
+
+
+def test_only_a_manager_sets_the_password(desk: Desk, as_: Callable[..., Client]) -> None:
+    url = reverse("admin:accounts_tradingaccount_change_password", args=(desk.account.pk,))
+    data = {**CONFIRMED, "password": "new secret"}
+    assert as_("ada").post(url, data).status_code == 403
+    answer = as_("mia").post(url, data)
+    assert answer.headers["HX-Redirect"].endswith(f"/{desk.account.pk}/change/")
+    desk.account.refresh_from_db()
+    assert password_of(desk.account) == "new secret"
+    assert "new secret" not in desk.account.password_encrypted
+
+
+def test_a_trader_starts_pauses_resumes_and_stops_an_account(desk: Desk, as_: Callable[..., Client]) -> None:
+    client = as_("ada")
+    for action, wanted in (("start", "running"), ("pause", "paused"), ("resume", "running"), ("stop", "stopped")):
+        url = reverse(f"admin:accounts_tradingaccount_{action}", args=(desk.account.pk,))
+        assert client.post(url, CONFIRMED).headers["HX-Redirect"]
+        desk.account.refresh_from_db()
+        assert desk.account.desired_state == wanted
+    assert Event.objects.filter(account=desk.account, kind="ACCOUNT_STATE").count() == 4
+    asked = Command.objects.filter(account=desk.account, kind="state_changed", requested_by__isnull=False)
+    assert [c.requested_by for c in asked] == [desk.people["ada"]] * 4
+
+
+def test_a_trader_starts_pauses_resumes_and_stops_a_bot(desk: Desk, as_: Callable[..., Client]) -> None:
+    client = as_("ada")
+    for action, wanted in (("start", "running"), ("pause", "paused"), ("resume", "running"), ("stop", "stopped")):
+        client.post(reverse(f"admin:strategies_bot_{action}", args=(desk.bot.pk,)), CONFIRMED)
+        desk.bot.refresh_from_db()
+        assert desk.bot.desired_state == wanted
+    assert Event.objects.filter(bot=desk.bot, kind="BOT_STATE").count() == 4
+
+
+def test_what_the_service_refuses_is_said_in_the_dialog(desk: Desk, as_: Callable[..., Client], settings: Any) -> None:
+    settings.MAX_BOTS = 0
+    answer = as_("ada").post(reverse("admin:strategies_bot_start", args=(desk.bot.pk,)), CONFIRMED)
+    assert "HX-Redirect" not in answer.headers
+    assert "MAX_BOTS" in answer.content.decode()
+
+
+def test_force_order_sync_goes_to_the_inbox(desk: Desk, as_: Callable[..., Client]) -> None:
+    as_("ada").post(reverse("admin:accounts_tradingaccount_force_order_sync", args=(desk.account.pk,)), CONFIRMED)
+    assert Command.objects.filter(kind="force_order_sync", requested_by=desk.people["ada"]).count() == 1
+
+
+@pytest.mark.requirement("S1-72")
+def test_real_money_starts_only_with_the_typed_login(desk: Desk, as_: Callable[..., Client]) -> None:
+    TradingAccount.objects.filter(pk=desk.account.pk).update(demo=False)
+    client, url = as_("ada"), reverse("admin:accounts_tradingaccount_start", args=(desk.account.pk,))
+    assert "real money" in client.get(url).content.decode()
+    for typed in ("", "1002", "yes"):
+        answer = client.post(url, {**CONFIRMED, "confirm_login": typed})
+        assert "HX-Redirect" not in answer.headers
+    desk.account.refresh_from_db()
+    assert desk.account.desired_state == "stopped"
+    client.post(url, {**CONFIRMED, "confirm_login": "1001"})
+    desk.account.refresh_from_db()
+    assert desk.account.desired_state == "running"
+
+
+def test_blocks_are_raised_and_lifted_by_people(desk: Desk, as_: Callable[..., Client]) -> None:
+    client = as_("ada")
+    client.post(reverse("admin:risk_block_lift", args=(desk.block.pk,)), {**CONFIRMED, "why": "the news is out"})
+    desk.block.refresh_from_db()
+    assert desk.block.lifted_by == desk.people["ada"]
+    assert desk.block.lifted_why == "the news is out"
+    data = {**CONFIRMED, "account": desk.account.pk, "bot": "", "reason": "holiday"}
+    assert client.post(reverse("admin:risk_block_raise_block"), data).headers["HX-Redirect"].endswith("/risk/block/")
+    raised = Block.objects.get(account=desk.account, lifted_at=None)
+    assert (raised.cause, raised.reason, raised.raised_by, raised.bot) == (
+        "person",
+        "holiday",
+        desk.people["ada"],
+        None,
+    )
+
+
+def test_buttons_show_only_what_has_a_meaning_now(desk: Desk, as_: Callable[..., Client]) -> None:
+    page = reverse("admin:accounts_tradingaccount_change", args=(desk.account.pk,))
+
+    def shown(name: str) -> set[str]:
+        text = as_(name).get(page).content.decode()
+        every = ("start", "pause", "resume", "stop", "set-password", "force-order-sync")
+        return {path for path in every if f"/{desk.account.pk}/{path}/" in text}
+
+    assert shown("ben") == set()
+    assert shown("ada") == {"start"}
+    assert shown("mia") == {"start", "set-password"}
+    TradingAccount.objects.filter(pk=desk.account.pk).update(desired_state="running")
+    assert shown("ada") == {"pause", "stop", "force-order-sync"}
+
+
+def test_a_dialog_never_leads_to_another_site(desk: Desk, as_: Callable[..., Client]) -> None:
+    url = reverse("admin:strategies_bot_start", args=(desk.bot.pk,))
+    answer = as_("ada").post(url, CONFIRMED, headers={"HX-Current-URL": "https://evil.example/"})
+    assert answer.headers["HX-Redirect"] == reverse("admin:strategies_bot_change", args=(desk.bot.pk,))
