@@ -117,12 +117,14 @@ class Bus:
     async def _run(self) -> None:
         """Listen; when the connection breaks, tell the followers and connect again with a growing pause."""
         pause = BACKOFF_FIRST
+        followed = False
         while True:
             try:
                 async with await _connect() as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     pause = BACKOFF_FIRST
-                    self._begin()
+                    self._begin(again=followed)
+                    followed = True
                     await self._follow(connection)
             except (psycopg.Error, OSError) as problem:
                 log.warning("live updates interrupted, trying again in %.1f s: %s", pause, problem)
@@ -131,11 +133,11 @@ class Bus:
             await asyncio.sleep(pause)
             pause = min(BACKOFF_LONGEST, pause * 2)
 
-    def _begin(self) -> None:
-        """Start a new order; who followed before the connection broke may have missed something."""
+    def _begin(self, *, again: bool) -> None:
+        """Start a new order; who followed before the connection broke (`again`) may have missed something."""
         self.epoch += 1
         self._seqs.clear()
-        if self.epoch > 1:
+        if again:
             for follower in self._followers:
                 follower.lose()
         self._listening.set()

@@ -73,8 +73,11 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     unanswered_max_bytes = UNANSWERED_MAX_BYTES
     queue_max = 256
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, **limits: Any) -> None:
+        """Take other limits than the class's; `as_asgi(name=value)` hands them on and checks the names."""
+        super().__init__()
+        for name, value in limits.items():
+            setattr(self, name, value)
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
         self._sent_bytes = 0

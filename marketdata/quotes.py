@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from brokers.domain import Candle, Quote, SymbolSpec
 from brokers.gateway import Gateway
 from core.clock import Clock
-from strategies.indications import average_true_range, direction
+from marketdata.indications import average_true_range, direction
 
 QUOTE_VALID = timedelta(seconds=5)
 SPEC_VALID = timedelta(minutes=1)

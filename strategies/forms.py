@@ -1,4 +1,4 @@
-"""Django forms generated from a strategy's parameters: groups, units, help, strict numbers, errors at the named field."""
+"""Django forms generated from a strategy's parameters: groups, units, help, strict numbers, field errors."""
 
 import math
 import re
@@ -20,7 +20,7 @@ NAMED = re.compile(r"^(?:Value error, )?((?:\w+)(?: and \w+)*): (.+)$", re.DOTAL
 class StrictFloatField(forms.FloatField):
     """Plain decimal numbers only: no exponent, underscore, thousands separator, other digits, NaN or infinity."""
 
-    def to_python(self, value: Any) -> float | None:
+    def to_python(self, value: Any) -> Any:
         if isinstance(value, str) and value.strip() and not NUMBER.match(value.strip()):
             raise ValidationError("Enter a number like 12 or 0.5.", code="invalid")
         number = super().to_python(value)

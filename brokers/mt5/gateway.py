@@ -1,7 +1,8 @@
 """The MetaTrader 5 gateway: one account through anything that has the module's surface."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from brokers.domain import (
@@ -30,6 +31,7 @@ from core.clock import Clock
 from core.outcome import Accepted, Outcome, Refused, Unknown
 
 SANDWICH_TRIES = 3
+CLOCK_SYMBOLS = 10
 CONNECT_TIMEOUT_MS = 60_000
 HISTORY_AHEAD = timedelta(days=1)
 BUY, SELL = 0, 1
@@ -101,6 +103,20 @@ class Mt5Gateway:
                 f"Login {self._login} may not trade.",
                 "Use the master password, and allow algorithmic trading in the terminal and at the broker.",
             )
+        self._measure_clock()
+
+    def _measure_clock(self) -> None:
+        """Learn the server's clock before anything with a time is read: from the account's symbols, or visible ones."""
+        for name in (*self._symbols.named, *self._visible()):
+            tick = self._terminal.symbol_info_tick(name)
+            if tick is not None:
+                self.server_clock.measure(tick.time_msc / 1000, self._clock.now())
+            if self.server_clock.known:
+                return
+
+    def _visible(self) -> Iterator[str]:
+        rows = self._terminal.symbols_get() or ()
+        return islice((str(row.name) for row in rows if row.visible), CLOCK_SYMBOLS)
 
     def close(self) -> None:
         """Let go of the terminal."""

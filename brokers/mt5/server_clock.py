@@ -1,4 +1,4 @@
-"""The broker's clock: MetaTrader times are the server's wall clock written as if it were UTC (brokers reference §5.2)."""
+"""The broker's clock: MetaTrader times are its wall clock written as if it were UTC (brokers reference §5.2)."""
 
 from datetime import datetime, timedelta
 

@@ -33,6 +33,11 @@ class SymbolMap:
         self._ours[found[0]] = ours
         return found[0]
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The broker's names that are known so far."""
+        return tuple(self._ours)
+
     def ours(self, theirs: str) -> str:
         """Return our name of a broker's symbol; its own when we have none."""
         return self._ours.get(theirs, theirs)

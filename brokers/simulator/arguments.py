@@ -47,7 +47,13 @@ def matches_group(name: str, group: str) -> bool:
         start, end = mask.startswith("*"), mask.endswith("*") and len(mask) > 1
         core = mask.strip("*")
         hit = (
-            core in name if start and end else name.endswith(core) if start else name.startswith(core) if end else name == core
+            core in name
+            if start and end
+            else name.endswith(core)
+            if start
+            else name.startswith(core)
+            if end
+            else name == core
         )
         if hit:
             chosen = not negated

@@ -15,7 +15,7 @@ def sign(kind: int) -> int:
 
 
 def rate(currency: str, account: AccountSpec, symbols: Iterable[SymbolSetup], price: Price) -> float:
-    """Return how much account currency one unit of `currency` is. Raises ValueError without a symbol to convert with."""
+    """Return account currency per unit of `currency`. Raises ValueError without a symbol to convert with."""
     if currency == account.currency:
         return 1.0
     for symbol in symbols:
@@ -71,4 +71,4 @@ class Books:
             sides.setdefault(p.symbol, [0.0, 0.0])[p.type] += self.margin_for(
                 self.symbols[p.symbol], p.volume, p.price_open
             )
-        return round(sum(max(both) for both in sides.values()), 2)
+        return float(round(sum(max(both) for both in sides.values()), 2))

@@ -143,7 +143,7 @@ class Exchange:
         return bid_low, bid_high, ask_low, ask_high
 
     def _ruined(self, symbol: str, ticks: Ticks) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Tell at which ticks of one symbol the margin level is at or below stop-out, other symbols' prices as they are."""
+        """Tell at which ticks of one symbol the margin level is at or below stop-out."""
         margin = self.books.margin(self.state.positions.values())
         if margin <= 0:
             return np.zeros(len(ticks), dtype=bool)
@@ -244,14 +244,39 @@ class Exchange:
         self.state.finish_order(order)
         fee = -round(setup.commission_per_lot * order.volume, 2)
         deal = Deal(
-            self.state.next("deal"), order.ticket, order.ticket, order.symbol, kind, IN, order.reason, order.volume, price,
-            0.0, 0.0, fee, order.magic, order.comment, at,
+            self.state.next("deal"),
+            order.ticket,
+            order.ticket,
+            order.symbol,
+            kind,
+            IN,
+            order.reason,
+            order.volume,
+            price,
+            0.0,
+            0.0,
+            fee,
+            order.magic,
+            order.comment,
+            at,
         )
         self.state.add_deal(deal)
         self.state.put_position(
             OpenPosition(
-                order.ticket, order.ticket, order.symbol, kind, order.volume, price, order.sl, order.tp, 0.0,
-                order.magic, order.comment, at, at, order.reason,
+                order.ticket,
+                order.ticket,
+                order.symbol,
+                kind,
+                order.volume,
+                price,
+                order.sl,
+                order.tp,
+                0.0,
+                order.magic,
+                order.comment,
+                at,
+                at,
+                order.reason,
             )
         )
         return deal.ticket
@@ -275,15 +300,41 @@ class Exchange:
         whole = volume >= p.volume - 1e-9
         swap = p.swap if whole else round(p.swap * volume / p.volume, 2)
         order = Order(
-            self.state.next("order"), p.symbol, other, volume, 0.0, 0.0, 0.0, 0.0, magic, comment, at, FILLED, at,
-            p.identifier, reason,
+            self.state.next("order"),
+            p.symbol,
+            other,
+            volume,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            magic,
+            comment,
+            at,
+            FILLED,
+            at,
+            p.identifier,
+            reason,
         )
         self.state.finish_order(order)
         profit = self.books.profit(setup, p.type, volume, p.price_open, price)
         fee = -round(setup.commission_per_lot * volume, 2)
         deal = Deal(
-            self.state.next("deal"), order.ticket, p.identifier, p.symbol, other, OUT, reason, volume, price, profit,
-            swap, fee, magic, comment, at,
+            self.state.next("deal"),
+            order.ticket,
+            p.identifier,
+            p.symbol,
+            other,
+            OUT,
+            reason,
+            volume,
+            price,
+            profit,
+            swap,
+            fee,
+            magic,
+            comment,
+            at,
         )
         self.state.add_deal(deal)
         if whole:

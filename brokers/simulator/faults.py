@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Faults:
-    """Named faults. `arm` lets the next `times` occasions fail; `connected` is False between disconnect and reconnect."""
+    """Named faults. `arm` lets the next `times` occasions fail; `connected` is False until reconnect."""
 
     armed: Counter[str] = field(default_factory=Counter)
     connected: bool = True

@@ -1,10 +1,11 @@
 """Prices as a pure function of time: two processes, or one before and after a restart, see the same ticks.
 
 A recorded feed expands bars into ticks along a seeded path (open, the two extremes in a seeded order, close) and runs
-`speed` times faster than life from its anchor on; weekends are not in the recording, and at its end it runs backwards, so
-that prices never jump. A model feed adds seeded noise of many periods to a start price. A scripted feed says every tick.
+`speed` times faster than life from its anchor on; weekends are not in the recording, and at its end it runs backwards,
+so that prices never jump. A model feed adds seeded noise of many periods to a start price. A scripted one says each tick.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ class Ticks:
 
 @dataclass(frozen=True, slots=True)
 class FeedSpec:
-    """Where prices come from. `anchor` is the UTC time at which the feed begins; `spread_points` are points of 5 digits."""
+    """Where prices come from. `anchor` is the UTC time at which the feed begins."""
 
     kind: str
     anchor: datetime
@@ -92,7 +93,9 @@ class FeedSpec:
 class Feed:
     """The ticks of one symbol. `pushed` are extra ticks said from outside (tests), (epoch, bid, ask)."""
 
-    def __init__(self, spec: FeedSpec, symbol: str, point: float, pushed: Sequence[tuple[float, float, float]] = ()) -> None:
+    def __init__(
+        self, spec: FeedSpec, symbol: str, point: float, pushed: Sequence[tuple[float, float, float]] = ()
+    ) -> None:
         self.spec = spec
         self.symbol = symbol
         self.point = point
@@ -106,13 +109,14 @@ class Feed:
         self._said.append((at, bid, ask))
         self._said.sort()
 
-    def between(self, after: float, until: float) -> Ticks:
-        """Return the ticks with after < time ≤ until."""
+    def between(self, after: float, until: float, *, history: bool = False) -> Ticks:
+        """Return the ticks with after < time ≤ until; with `history` also what charts show from before the anchor."""
         if self.spec.kind == "script":
             found = [t for t in self._said if after < t[0] <= until]
             table = np.array(found, dtype=float).reshape(-1, 3)
             return Ticks(table[:, 0], table[:, 1], table[:, 2])
-        first = max(0, int(np.floor((after - self._anchor) / TICK_SECONDS + 1e-9)) + 1)
+        first = int(np.floor((after - self._anchor) / TICK_SECONDS + 1e-9)) + 1
+        first = first if history else max(0, first)
         last = int(np.floor((until - self._anchor) / TICK_SECONDS + 1e-9))
         return self._numbered(np.arange(first, last + 1, dtype=np.int64))
 
@@ -132,10 +136,11 @@ class Feed:
             ask = _recorded(self.spec, numbers, seed, self.point)
         else:
             ask = _modelled(self.spec, numbers, seed, self.point)
-        digits = int(round(-np.log10(self.point)))
+        digits = round(-math.log10(self.point))
         ask = np.round(ask, digits)
         bid = np.round(ask - self.spec.spread_points * self.point, digits)
-        return Ticks(self._anchor + numbers * TICK_SECONDS, bid, ask)
+        at = np.asarray(self._anchor + numbers * TICK_SECONDS, dtype=np.float64)
+        return Ticks(at, bid, ask)
 
 
 def _hash(numbers: Uints, seed: np.uint64) -> Floats:
@@ -195,8 +200,8 @@ def _modelled(spec: FeedSpec, numbers: NDArray[np.int64], seed: np.uint64, point
         cell, share = np.divmod(numbers / period, 1.0)
         smooth = share * share * (3 - 2 * share)
         octave_seed = seed + np.uint64(octave * 7919)
-        a = _hash(cell.astype(np.uint64), octave_seed) - 0.5
-        b = _hash(cell.astype(np.uint64) + np.uint64(1), octave_seed) - 0.5
+        a = _hash(cell.astype(np.int64).astype(np.uint64), octave_seed) - 0.5
+        b = _hash(cell.astype(np.int64).astype(np.uint64) + np.uint64(1), octave_seed) - 0.5
         total += (a + (b - a) * smooth) * np.sqrt(period)
     noise = _hash(numbers.astype(np.uint64), seed + np.uint64(3)) - 0.5
     return np.asarray(spec.start_price + (total + noise) * spec.volatility_points * point, dtype=np.float64)

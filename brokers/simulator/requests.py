@@ -129,9 +129,7 @@ def _close(
         return refuse(10038)
     if not execute:
         return Answer(0, "Done", volume=volume)
-    return _done(
-        exchange.close(position, volume, int(request.get("magic", 0)), str(request.get("comment", "")))
-    )
+    return _done(exchange.close(position, volume, int(request.get("magic", 0)), str(request.get("comment", ""))))
 
 
 def _place(
@@ -155,11 +153,18 @@ def _place(
     if not execute:
         return Answer(0, "Done", volume=volume, price=price)
     magic, comment = int(request.get("magic", 0)), str(request.get("comment", ""))
-    return Answer(DONE, "Request executed", exchange.place(setup.name, kind, volume, price, sl, tp, magic, comment), 0, volume, price)
+    return Answer(
+        DONE,
+        "Request executed",
+        exchange.place(setup.name, kind, volume, price, sl, tp, magic, comment),
+        0,
+        volume,
+        price,
+    )
 
 
 def _resting_price_fits(kind: int, price: float, quote: tuple[float, float], setup: SymbolSetup) -> bool:
-    """Buy limit below ask, sell limit above bid, buy stop above ask, sell stop below bid, by the stops level at least."""
+    """Buy limit below ask, sell limit above bid, buy stop above ask, sell stop below bid, by the stops level."""
     gap = {2: quote[1] - price, 3: price - quote[0], 4: price - quote[1], 5: quote[0] - price}[kind]
     return price > 0 and gap >= max(setup.stops_level * setup.point, setup.point / 2)
 

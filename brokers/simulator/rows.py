@@ -1,5 +1,6 @@
 """Turn the simulator's rows into the module's structs, with times on the server's clock."""
 
+from pathlib import Path
 from typing import Any
 
 from brokers.simulator.books import BUY
@@ -148,5 +149,58 @@ def symbol(exchange: Exchange, name: str, *, selected: bool) -> Struct:
             "description": f"{s.currency_base} against {s.currency_profit}",
             "name": name,
             "path": f"Forex\\{name}",
+        },
+    )
+
+
+def account(exchange: Exchange, login_shown: int | None) -> Struct:
+    """Make an AccountInfo."""
+    spec, meta = exchange.account, exchange.state.meta
+    equity, margin = exchange.equity(), exchange.margin()
+    return make(
+        "AccountInfo",
+        {
+            "login": login_shown or spec.login,
+            "trade_mode": 0 if spec.demo else 2,
+            "leverage": spec.leverage,
+            "limit_orders": 200,
+            "trade_allowed": True,
+            "trade_expert": True,
+            "margin_mode": spec.margin_mode,
+            "currency_digits": 2,
+            "balance": meta["balance"],
+            "credit": meta["credit"],
+            "profit": round(equity - meta["balance"] - meta["credit"], 2),
+            "equity": equity,
+            "margin": margin,
+            "margin_free": round(equity - margin, 2),
+            "margin_level": exchange.margin_level(),
+            "margin_so_call": spec.margin_call_level,
+            "margin_so_so": spec.stop_out_level,
+            "name": spec.name,
+            "server": spec.server,
+            "currency": spec.currency,
+            "company": spec.company,
+        },
+    )
+
+
+def terminal(exchange: Exchange, state_file: Path) -> Struct:
+    """Make a TerminalInfo."""
+    return make(
+        "TerminalInfo",
+        {
+            "connected": True,
+            "dlls_allowed": True,
+            "trade_allowed": True,
+            "build": 6231,
+            "maxbars": 100_000,
+            "ping_last": 1000,
+            "company": exchange.account.company,
+            "name": "Simulated terminal",
+            "language": "English",
+            "path": str(state_file.parent),
+            "data_path": str(state_file.parent),
+            "commondata_path": str(state_file.parent),
         },
     )

@@ -109,15 +109,20 @@ class State:
     def begin(self, *, meta: dict[str, Any], at: float) -> None:
         """Write a new account: its description and the deal of its first deposit."""
         self._db.executescript(SCHEMA)
-        counters = {"balance": 0.0, "credit": 0.0, "processed": at, "order": FIRST_ORDER, "deal": FIRST_DEAL, "pushed": []}
+        counters = {
+            "balance": 0.0,
+            "credit": 0.0,
+            "processed": at,
+            "order": FIRST_ORDER,
+            "deal": FIRST_DEAL,
+            "pushed": [],
+        }
         self.meta = {**meta, **counters}
         with self.change():
             for key in meta:
                 self._put(key)
             deposit = float(meta["account"]["balance"])
-            self.add_deal(
-                Deal(self.next("deal"), 0, 0, "", 2, 0, 0, 0.0, 0.0, deposit, 0.0, 0.0, 0, "Deposit", at)
-            )
+            self.add_deal(Deal(self.next("deal"), 0, 0, "", 2, 0, 0, 0.0, 0.0, deposit, 0.0, 0.0, 0, "Deposit", at))
 
     def reload_if_changed(self) -> bool:
         """Read everything again when another process has written; tell whether it had."""
@@ -193,12 +198,12 @@ class State:
 
     def deals(self, where: str, *args: float) -> list[Deal]:
         """Read deals by a condition on position_id, order_ticket or at."""
-        rows = self._db.execute(f"SELECT row FROM deals WHERE {where} ORDER BY ticket", args)  # noqa: S608 - ours
+        rows = self._db.execute(f"SELECT row FROM deals WHERE {where} ORDER BY ticket", args)
         return [Deal(**json.loads(r[0])) for r in rows]
 
     def history(self, where: str, *args: float) -> list[Order]:
         """Read finished orders by a condition on ticket, position_id or done."""
-        rows = self._db.execute(f"SELECT row FROM history_orders WHERE {where} ORDER BY ticket", args)  # noqa: S608
+        rows = self._db.execute(f"SELECT row FROM history_orders WHERE {where} ORDER BY ticket", args)
         return [Order(**json.loads(r[0])) for r in rows]
 
     def _put(self, key: str) -> None:

@@ -4,6 +4,7 @@ Field names, order and types are those of MetaTrader5 5.0.6231; the NumPy dtypes
 """
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,7 @@ FIELDS: dict[str, str] = {
         "currency_base:str currency_profit:str currency_margin:str bank:str description:str "
         "exchange:str formula:str isin:str name:str page:str path:str "
     ),
-    "Tick": (
-        "time:int bid:float ask:float last:float volume:int time_msc:int flags:int volume_real:float "
-    ),
+    "Tick": ("time:int bid:float ask:float last:float volume:int time_msc:int flags:int volume_real:float "),
     "TradeOrder": (
         "ticket:int time_setup:int time_setup_msc:int time_done:int time_done_msc:int "
         "time_expiration:int type:int type_time:int type_filling:int state:int magic:int "
@@ -80,13 +79,33 @@ FIELDS: dict[str, str] = {
         "retcode:int balance:float equity:float profit:float margin:float margin_free:float "
         "margin_level:float comment:str request:TradeRequest "
     ),
-    "BookInfo": (
-        "type:int price:float volume:int volume_dbl:float "
-    ),
+    "BookInfo": ("type:int price:float volume:int volume_dbl:float "),
 }
 
-RATES_DTYPE = np.dtype([('time', '<i8'), ('open', '<f8'), ('high', '<f8'), ('low', '<f8'), ('close', '<f8'), ('tick_volume', '<u8'), ('spread', '<i4'), ('real_volume', '<u8')])
-TICKS_DTYPE = np.dtype([('time', '<i8'), ('bid', '<f8'), ('ask', '<f8'), ('last', '<f8'), ('volume', '<u8'), ('time_msc', '<i8'), ('flags', '<u4'), ('volume_real', '<f8')])
+RATES_DTYPE = np.dtype(
+    [
+        ("time", "<i8"),
+        ("open", "<f8"),
+        ("high", "<f8"),
+        ("low", "<f8"),
+        ("close", "<f8"),
+        ("tick_volume", "<u8"),
+        ("spread", "<i4"),
+        ("real_volume", "<u8"),
+    ]
+)
+TICKS_DTYPE = np.dtype(
+    [
+        ("time", "<i8"),
+        ("bid", "<f8"),
+        ("ask", "<f8"),
+        ("last", "<f8"),
+        ("volume", "<u8"),
+        ("time_msc", "<i8"),
+        ("flags", "<u4"),
+        ("volume_real", "<f8"),
+    ]
+)
 ZERO: dict[str, Any] = {"int": 0, "float": 0.0, "str": "", "bool": False}
 
 
@@ -128,14 +147,13 @@ def _class(name: str, fields: str) -> type[Struct]:
         "n_sequence_fields": len(names),
     }
     for index, field in enumerate(names):
-        space[field] = property(lambda self, i=index: self[i])
+        space[field] = property(itemgetter(index))
     return type(name, (Struct,), space)
 
 
 TYPES: dict[str, type[Struct]] = {name: _class(name, fields) for name, fields in FIELDS.items()}
 DEFAULTS: dict[str, dict[str, Any]] = {
-    name: {f.split(":")[0]: ZERO[f.split(":")[1]] if f.split(":")[1] in ZERO else None for f in fields.split()}
-    for name, fields in FIELDS.items()
+    name: {f.split(":")[0]: ZERO.get(f.split(":")[1]) for f in fields.split()} for name, fields in FIELDS.items()
 }
 
 

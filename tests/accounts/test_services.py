@@ -34,7 +34,8 @@ def test_an_account_starts_stopped_with_an_event_and_no_readable_password() -> N
     assert set(Event.objects.values_list("kind", flat=True)) == {"ACCOUNT_CREATED", "ACCOUNT_PASSWORD"}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT row_to_json(a)::text || (SELECT json_agg(e)::text FROM events_event e) FROM accounts_tradingaccount a"
+            "SELECT row_to_json(a)::text || (SELECT json_agg(e)::text FROM events_event e) "
+            "FROM accounts_tradingaccount a"
         )
         assert "s3cret" not in cursor.fetchone()[0]
 

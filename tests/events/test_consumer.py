@@ -189,7 +189,10 @@ async def test_a_full_queue_is_replaced_by_a_snapshot(desk: Desk) -> None:
         assert (await page.next("snapshot"))["accounts"][0]["name"] == "Demo"
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", "[]", "7", '{"type": "buy"}', '{"type": "ack", "n": "1"}', "[" * 5000])
+NOT_UNDERSTOOD = [" ", "no JSON", "[]", "7", '{"type": "buy"}', '{"type": "ack", "n": "1"}', "[" * 5000]
+
+
+@pytest.mark.parametrize("text", NOT_UNDERSTOOD)
 async def test_what_is_not_understood_is_said_and_the_third_time_the_last(text: str, desk: Desk) -> None:
     async with page_of(desk.ada) as page:
         await page.next("snapshot")

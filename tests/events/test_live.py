@@ -28,7 +28,7 @@ class Ear:
         params = {key: given[key] for key in CONNECTION_KEYS if given.get(key)}
         self._connection = psycopg.connect(**params, autocommit=True)
         for channel in channels:
-            self._connection.execute(f"LISTEN {channel}")  # type: ignore[call-overload]
+            self._connection.execute(f"LISTEN {channel}")
 
     def heard(self) -> list[Any]:
         """Return what arrived; commits that happened before are all delivered."""

@@ -1,6 +1,5 @@
 """Bots and their configurations: creating, versions, states, the limit on bots."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Barrier
@@ -170,8 +169,8 @@ class TestRaces:
     """Two people at once, each with a connection of their own."""
 
     @pytest.fixture(autouse=True)
-    def committed(self, transactional_db: None) -> Iterator[None]:
-        yield
+    def committed(self, transactional_db: None) -> None:
+        """Let each thread see what the others committed."""
 
     def at_once(self, *calls: Any) -> list[Any]:
         barrier = Barrier(len(calls))

@@ -1,0 +1,246 @@
+"""The module's functions that read: terminal, account, symbols, charts, positions, orders and history."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brokers.simulator import datareads, rows
+from brokers.simulator.arguments import epoch, matches_group
+from brokers.simulator.server_time import to_server
+from brokers.simulator.session import CALL_FAILED, INVALID_ARGUMENTS, NOT_FOUND, UNSUPPORTED, Connection
+from brokers.simulator.structs import Struct
+
+Array = NDArray[np.void]
+HISTORY_FILTERS = {"group", "ticket", "position"}
+
+
+class Reading(Connection):
+    """Every call answers None when it failed, and an empty tuple when there is nothing."""
+
+    def version(self, /) -> tuple[int, int, str] | None:
+        """Return terminal version, build and release date."""
+        return None if self._enter("version") is None else (500, 6231, "21 Nov 2025")
+
+    def terminal_info(self, /) -> Struct | None:
+        """Return the terminal's state."""
+        exchange = self._enter("terminal_info")
+        return None if exchange is None else rows.terminal(exchange, self._state_file)
+
+    def account_info(self, /) -> Struct | None:
+        """Return the account."""
+        exchange = self._enter("account_info")
+        return None if exchange is None else rows.account(exchange, self.faults.login_shown)
+
+    # Symbols
+
+    def symbols_total(self, /) -> int | None:
+        """Count all symbols."""
+        exchange = self._enter("symbols_total")
+        return None if exchange is None else len(exchange.symbols)
+
+    def symbols_get(self, group: object = "*", /, **named: Any) -> tuple[Struct, ...] | None:
+        """Return the symbols that match a group."""
+        exchange = self._enter("symbols_get")
+        if exchange is None:
+            return None
+        group = named.pop("group", group)
+        if named or not isinstance(group, str):
+            self._fail(INVALID_ARGUMENTS)
+            return None
+        return tuple(
+            rows.symbol(exchange, name, selected=name in self._selected)
+            for name in exchange.symbols
+            if matches_group(name, group)
+        )
+
+    def symbol_info(self, symbol: str, /) -> Struct | None:
+        """Return a symbol's specification."""
+        exchange = self._enter("symbol_info")
+        if exchange is None:
+            return None
+        if symbol not in exchange.symbols:
+            self._fail(NOT_FOUND)
+            return None
+        return rows.symbol(exchange, symbol, selected=symbol in self._selected)
+
+    def symbol_info_tick(self, symbol: str, /) -> Struct | None:
+        """Return a symbol's last tick."""
+        exchange = self._enter("symbol_info_tick")
+        if exchange is None:
+            return None
+        tick = exchange.feeds[symbol].latest(self._clock.now().timestamp()) if symbol in self._selected else None
+        if tick is None:
+            self._fail(NOT_FOUND)
+            return None
+        return rows.tick(exchange, *tick)
+
+    def symbol_select(self, symbol: str, enable: bool = True, /) -> bool:
+        """Show or hide a symbol in the Market Watch; one with open positions stays."""
+        exchange = self._enter("symbol_select")
+        if exchange is None:
+            return False
+        if symbol not in exchange.symbols:
+            return self._fail(NOT_FOUND)
+        if enable:
+            self._selected.add(symbol)
+        elif any(p.symbol == symbol for p in exchange.state.positions.values()):
+            return self._fail(CALL_FAILED)
+        else:
+            self._selected.discard(symbol)
+        return True
+
+    def market_book_add(self, symbol: str, /) -> bool:
+        """Refuse: the simulated broker shows no market depth."""
+        return self._enter("market_book_add") is not None and self._fail(UNSUPPORTED)
+
+    market_book_release = market_book_add
+
+    def market_book_get(self, symbol: str, /) -> None:
+        """Refuse: the simulated broker shows no market depth."""
+        self.market_book_add(symbol)
+
+    # Charts
+
+    def _chart(self, function: str, symbol: str, timeframe: int) -> Any:
+        exchange = self._enter(function)
+        if exchange is None:
+            return None
+        if symbol not in exchange.symbols or timeframe not in datareads.TIMEFRAME_SECONDS:
+            self._fail(CALL_FAILED)
+            return None
+        return exchange
+
+    def copy_rates_from_pos(self, symbol: str, timeframe: int, start_pos: int, count: int, /) -> Array | None:
+        """Return `count` bars, the last of which is `start_pos` bars before the current one."""
+        exchange = self._chart("copy_rates_from_pos", symbol, timeframe)
+        if exchange is None or not self._counts(start_pos, count):
+            return None
+        now = to_server(exchange.account.server_clock, self._clock.now().timestamp())
+        seconds = datareads.TIMEFRAME_SECONDS[timeframe]
+        return self._found(datareads.last_bars(exchange, symbol, seconds, now, start_pos, count))
+
+    def copy_rates_from(self, symbol: str, timeframe: int, date_from: object, count: int, /) -> Array | None:
+        """Return `count` bars up to a time."""
+        exchange = self._chart("copy_rates_from", symbol, timeframe)
+        until = epoch(date_from)
+        if exchange is None or not self._counts(0, count):
+            return None
+        if until is None:
+            self._fail(INVALID_ARGUMENTS)
+            return None
+        seconds = datareads.TIMEFRAME_SECONDS[timeframe]
+        return self._found(datareads.last_bars(exchange, symbol, seconds, until, 0, count))
+
+    def copy_rates_range(self, symbol: str, timeframe: int, date_from: object, date_to: object, /) -> Array | None:
+        """Return the bars that open in a period."""
+        exchange = self._chart("copy_rates_range", symbol, timeframe)
+        first, last = epoch(date_from), epoch(date_to)
+        if exchange is None:
+            return None
+        if first is None or last is None:
+            self._fail(INVALID_ARGUMENTS)
+            return None
+        return datareads.bars(exchange, symbol, datareads.TIMEFRAME_SECONDS[timeframe], first, last)
+
+    def copy_ticks_from(self, symbol: str, date_from: object, count: int, flags: int, /) -> Array | None:
+        """Return at most `count` ticks from a time on."""
+        exchange = self._chart("copy_ticks_from", symbol, 1)
+        first = None if exchange is None else self._utc(exchange, date_from)
+        if first is None or not self._counts(0, count):
+            return None
+        return datareads.ticks(exchange, symbol, first, self._clock.now().timestamp(), count, flags)
+
+    def copy_ticks_range(self, symbol: str, date_from: object, date_to: object, flags: int, /) -> Array | None:
+        """Return the ticks of a period."""
+        exchange = self._chart("copy_ticks_range", symbol, 1)
+        first = None if exchange is None else self._utc(exchange, date_from)
+        last = None if exchange is None else self._utc(exchange, date_to)
+        if first is None or last is None:
+            return None
+        return datareads.ticks(exchange, symbol, first, last, datareads.TICKS_MAX, flags)
+
+    def _counts(self, start: int, count: int) -> bool:
+        fits = type(start) is int and type(count) is int and start >= 0 and count > 0
+        return fits or self._fail((-2, "Terminal: Invalid params"))
+
+    def _found(self, array: Array | None) -> Array | None:
+        if array is None:
+            self._fail(NOT_FOUND)
+        return array
+
+    # Positions and orders
+
+    def positions_total(self, /) -> int | None:
+        """Count the open positions."""
+        exchange = self._enter("positions_total")
+        return None if exchange is None else len(exchange.state.positions)
+
+    def positions_get(self, *args: Any, **filters: Any) -> tuple[Struct, ...] | None:
+        """Return open positions: all, or by symbol, ticket or group."""
+        exchange = self._enter("positions_get")
+        if exchange is None or not self._filters_fit(args, filters):
+            return None
+        found = [p for p in exchange.state.positions.values() if self._chosen(exchange, p, filters)]
+        return tuple(rows.position(exchange, p) for p in found)
+
+    def orders_total(self, /) -> int | None:
+        """Count the resting orders."""
+        exchange = self._enter("orders_total")
+        return None if exchange is None else len(exchange.state.orders)
+
+    def orders_get(self, *args: Any, **filters: Any) -> tuple[Struct, ...] | None:
+        """Return resting orders: all, or by symbol, ticket or group."""
+        exchange = self._enter("orders_get")
+        if exchange is None or not self._filters_fit(args, filters):
+            return None
+        found = [o for o in exchange.state.orders.values() if self._chosen(exchange, o, filters)]
+        return tuple(rows.order(exchange, o) for o in found)
+
+    # History
+
+    def history_orders_total(self, date_from: object, date_to: object, /) -> int | None:
+        """Count the orders that ended in a period."""
+        found = self._history("history_orders_total", "orders", (date_from, date_to), {})
+        return None if found is None else len(found)
+
+    def history_deals_total(self, date_from: object, date_to: object, /) -> int | None:
+        """Count the deals of a period."""
+        found = self._history("history_deals_total", "deals", (date_from, date_to), {})
+        return None if found is None else len(found)
+
+    def history_orders_get(self, *dates: object, **filters: Any) -> tuple[Struct, ...] | None:
+        """Return orders that ended: of a period and a group, or by ticket or position."""
+        return self._history("history_orders_get", "orders", dates, filters)
+
+    def history_deals_get(self, *dates: object, **filters: Any) -> tuple[Struct, ...] | None:
+        """Return deals: of a period and a group, or by their order's ticket, or by position."""
+        return self._history("history_deals_get", "deals", dates, filters)
+
+    def _history(
+        self, function: str, what: str, dates: tuple[object, ...], filters: dict[str, Any]
+    ) -> tuple[Struct, ...] | None:
+        exchange = self._enter(function)
+        if exchange is None:
+            return None
+        keys = {"ticket": "order_ticket", "position": "position_id"}
+        by_key = [name for name in keys if name in filters]
+        if filters.keys() - HISTORY_FILTERS or len(dates) not in (0, 2) or (not dates and not by_key):
+            self._fail(INVALID_ARGUMENTS)
+            return None
+        read: Any = exchange.state.deals if what == "deals" else exchange.state.history
+        make: Any = rows.deal if what == "deals" else rows.order
+        if by_key:
+            name, value = by_key[0], filters[by_key[0]]
+            if type(value) is not int:
+                self._fail((-2, f'Invalid "{name}" argument'))
+                return None
+            column = "ticket" if (name, what) == ("ticket", "orders") else keys[name]
+            return tuple(make(exchange, row) for row in read(f"{column} = ?", value))
+        first, last = self._utc(exchange, dates[0]), self._utc(exchange, dates[1])
+        if first is None or last is None:
+            return None
+        column = "at" if what == "deals" else "done"
+        found = read(f"{column} >= ? AND {column} < ?", first, last + 1)
+        group = str(filters.get("group", "*"))
+        return tuple(make(exchange, row) for row in found if group == "*" or matches_group(row.symbol, group))
