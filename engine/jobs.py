@@ -24,6 +24,7 @@ class Job:
     name: str
     interval_seconds: float
     run: Callable[[], object]
+    backoff_longest: float = BACKOFF_LONGEST
     due_at: float = 0.0
     passes: int = 0
     errors: int = 0
@@ -87,7 +88,7 @@ class JobLoop:
             job.errors += 1
             job.failures_in_a_row += 1
             job.last_error = f"{type(problem).__name__}: {problem}"[:300]
-            wait = min(BACKOFF_LONGEST, BACKOFF_FIRST * 2 ** min(10, job.failures_in_a_row - 1))
+            wait = min(job.backoff_longest, BACKOFF_FIRST * 2 ** min(10, job.failures_in_a_row - 1))
             jitter = int(self._ids.token(2), 36) / 36**2
             job.due_at = self._clock.ticks() + max(job.interval_seconds, wait * (0.5 + jitter))
             log.warning("job %s failed: %s", job.name, job.last_error, exc_info=job.failures_in_a_row == 1)

@@ -57,7 +57,7 @@ class AccountSession:
 
     def _jobs(self) -> list[Job]:
         return [
-            Job("lease", 2.0, self.lease.renew),
+            Job("lease", 2.0, self.lease.renew, backoff_longest=1.0),
             Job("commands", settings.UPDATE_INTERVAL, self._commands),
             Job("realtime", 0.3, self._realtime),
             Job("orders", 0.5, self._orders),

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from brokers.domain import AccountState, Quote
-from brokers.gateway import Gateway
+from brokers.gateway import Gateway, ReadError, SymbolError
 from core.clock import Clock
 from core.ids import Ids
 from core.outcome import Accepted
@@ -107,13 +107,20 @@ class Trader:
         )
 
     def _ask_all(self, questions: list[tuple[Bot, str, str]]) -> int:
+        """Ask one after the other; prices that can't be read for one must not keep the others from being asked."""
         if not questions:
             return 0
         before = self.sent
         current = self._round()
+        unread: ReadError | None = None
         for bot, symbol, woken_by in questions:
-            if self._ask(bot, symbol, woken_by, current):
-                current = self._round()
+            try:
+                if self._ask(bot, symbol, woken_by, current):
+                    current = self._round()
+            except ReadError as problem:
+                unread = unread or problem
+        if unread is not None:
+            raise unread
         return self.sent - before
 
     def _round(self) -> _Round:
@@ -129,12 +136,17 @@ class Trader:
 
     def _ask(self, bot: Bot, symbol: str, woken_by: str, current: _Round) -> bool:
         """Ask one instance and carry out its decision; tell whether anything was sent."""
-        assert bot.config is not None
         at = self.clock.now()
-        quote, spec = self.market.quote(symbol), self.market.spec(symbol)
+        cause = f"symbol {symbol}"
+        try:
+            quote, spec = self.market.quote(symbol), self.market.spec(symbol)
+        except SymbolError as problem:
+            self._park(bot, cause, str(problem), current)
+            return False
+        self._unpark(bot, cause, "the broker knows the symbol", current)
         standing = Standing(at, current.account, quote, spec, current.blocks, current.unknown)
         view = self._view(bot, symbol, standing, current)
-        decision = self._decide(bot, view, at)
+        decision = self._decide(bot, view, current)
         if decision is None:
             return False
         asked = self.asked[Instance(bot.pk, symbol)] = Asked(view, decision, decision.watches)
@@ -162,24 +174,31 @@ class Trader:
             margin_free=standing.account.margin_free,
         )
 
-    def _decide(self, bot: Bot, view: View, at: datetime) -> Decision | None:
+    def _decide(self, bot: Bot, view: View, current: _Round) -> Decision | None:
         """Ask the strategy. One that raises, or whose parameters do not hold, is parked with the reason."""
         assert bot.config is not None
-        cause = "strategy"
         try:
             spec = registry.get(bot.config.strategy)
             decision = spec.decide(view, spec.params.model_validate(bot.config.values))
         except (KeyError, ValidationError) as problem:
-            raise_block(
-                account_id=self.account_id, bot_id=bot.pk, cause=cause, reason=f"configuration: {problem}", at=at
-            )
+            self._park(bot, "strategy", f"configuration: {problem}", current)
             return None
         except Exception as problem:  # noqa: BLE001 - strategies are other people's code
-            reason = f"{type(problem).__name__}: {problem}"
-            raise_block(account_id=self.account_id, bot_id=bot.pk, cause=cause, reason=reason, at=at)
+            self._park(bot, "strategy", f"{type(problem).__name__}: {problem}", current)
             return None
-        lift_cause(account_id=self.account_id, bot_id=bot.pk, cause=cause, why="the strategy answers again", at=at)
+        self._unpark(bot, "strategy", "the strategy answers again", current)
         return decision
+
+    def _park(self, bot: Bot, cause: str, reason: str, current: _Round) -> None:
+        """Forbid a bot's entries until the cause is gone, saying why once."""
+        if not any(b == bot.pk and c == cause for b, c, _ in current.blocks):
+            with fenced(self.gate):
+                raise_block(account_id=self.account_id, bot_id=bot.pk, cause=cause, reason=reason, at=self.clock.now())
+
+    def _unpark(self, bot: Bot, cause: str, why: str, current: _Round) -> None:
+        if any(b == bot.pk and c == cause for b, c, _ in current.blocks):
+            with fenced(self.gate):
+                lift_cause(account_id=self.account_id, bot_id=bot.pk, cause=cause, why=why, at=self.clock.now())
 
     def _carry_out(
         self,

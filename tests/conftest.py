@@ -16,6 +16,7 @@ from django.db import connection
 from psycopg import sql
 
 from tests.browser import ARGUMENTS, INSTALL, find_browser
+from tests.world import World
 from tradingsite import postgres
 
 _stack = ExitStack()
@@ -75,3 +76,10 @@ def site_environment(transactional_db: None, tmp_path: Path) -> dict[str, str]:
     ring = ",".join(f"{name}:{b64encode(key).decode()}" for name, key in settings.CREDENTIAL_KEYS.items())
     own = {"TRADING_VAR_DIR": str(tmp_path), "DATABASE_URL": url, "TRADING_CREDENTIAL_KEYS": ring}
     return {**os.environ, **own, "DJANGO_SETTINGS_MODULE": "tradingsite.settings"}
+
+
+@pytest.fixture
+def world(transactional_db: None, tmp_path: Path, settings: Any) -> World:
+    """Give a world with an account on a simulated broker, an own data folder, and no bots yet."""
+    settings.VAR_DIR = tmp_path
+    return World(tmp_path)
