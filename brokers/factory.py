@@ -44,6 +44,11 @@ def open_gateway(
     raise ConnectError(f"There is no gateway for brokers of kind {kind!r}.", "Choose simulator or mt5.")
 
 
+def needs_own_process(kind: str) -> bool:
+    """Tell whether a process can be connected to one account of this kind only, as with the real module."""
+    return kind == "mt5"
+
+
 def _simulator(path: str, clock: Clock) -> Any:
     from brokers.simulator.terminal import SimulatedTerminal
 

@@ -17,9 +17,10 @@ from core.clock import VirtualClock
 from core.ids import SeededIds
 from cycles.models import Cycle
 from engine.lease import HeldLease
+from engine.report import compare_with_truth
 from engine.session import AccountSession
 from events.models import Event
-from orders.models import Order, OrderIntent
+from orders.models import Order
 from strategies.models import Bot
 from strategies.services import create_bot, set_bot_state
 
@@ -167,12 +168,8 @@ class World:
 
     def assert_equal(self) -> None:
         """Books equal broker: positions, ledger, and every order from exactly one intent."""
-        truth = self.truth
-        books = {o.identifier: (o.symbol, o.side, float(o.volume)) for o in self.open_orders()}
-        there = {p.identifier: (p.symbol, ("buy", "sell")[p.type], p.volume) for p in truth.positions}
-        assert books == there
-        tokens = [p.comment for p in (*truth.positions, *truth.history) if p.comment.startswith("td:")]
-        assert len(set(tokens)) <= OrderIntent.objects.count()
+        compared = compare_with_truth(self.account.pk, self.truth)
+        assert compared.equal, compared
 
 
 def later(seconds: float) -> datetime:

@@ -2,7 +2,7 @@
 
 A recorded feed expands bars into ticks along a seeded path (open, the two extremes in a seeded order, close) and runs
 `speed` times faster than life from its anchor on; weekends are not in the recording, and at its end it runs backwards,
-so that prices never jump. A model feed adds seeded noise of many periods to a start price. A scripted one says each tick.
+so that prices never jump. A model feed adds seeded noise of many periods to a start price. A script says each tick.
 """
 
 import math

@@ -42,20 +42,15 @@ def test_every_order_goes_through_exactly_one_intent(world: World) -> None:
     assert set(tokens) <= set(OrderIntent.objects.values_list("token", flat=True))
 
 
-def test_a_quiet_pass_writes_nothing(world: World, django_assert_num_queries: object) -> None:
+def test_a_quiet_pass_writes_nothing(world: World) -> None:
     world.bot()
     world.run(30)
     passes, quiet = world.session.orders.statistics.total_syncs, world.session.orders.statistics.quiet_passes
-    rows = (
-        list(Order.objects.values_list()),
-        list(Cycle.objects.values_list()),
-        list(AccountMarks.objects.values_list()),
-    )
+    rows = [list(model.objects.values_list()) for model in (Order, Cycle, AccountMarks)]
     world.run(10)
     counted = world.session.orders.statistics
     assert counted.total_syncs - passes == counted.quiet_passes - quiet > 10
-    now = list(Order.objects.values_list()), list(Cycle.objects.values_list()), list(AccountMarks.objects.values_list())
-    assert now == rows
+    assert [list(model.objects.values_list()) for model in (Order, Cycle, AccountMarks)] == rows
 
 
 @pytest.mark.parametrize("function", ["positions_get", "account_info", "orders_get", "history_deals_get"])

@@ -1,0 +1,158 @@
+"""The thread that runs one account: it makes the session, lets it step, and starts it anew when something broke."""
+
+import logging
+import threading
+from pathlib import Path
+
+from django.db import DatabaseError, connection
+
+from accounts.credentials import CredentialError
+from accounts.models import DesiredState, Symbol, TradingAccount
+from accounts.selectors import password_of
+from brokers.factory import open_gateway
+from brokers.gateway import BrokerError
+from core.clock import Clock
+from core.ids import Ids
+from engine.gate import SendGate, SendJournal
+from engine.lease import HeldLease
+from engine.models import EngineState
+from engine.session import AccountSession, write_state
+from events.services import record
+from orders.gate import LeaseLost, fenced
+
+log = logging.getLogger("trading.engine")
+
+LONGEST_NAP_SECONDS = 1.0
+RESTART_PAUSE_SECONDS = 2.0
+RESTART_PAUSE_LONGEST = 60.0
+
+
+class AccountThread(threading.Thread):
+    """Runs one account under a lease until told to stop, the account is stopped, or the lease is lost."""
+
+    def __init__(self, account_id: int, lease: HeldLease, *, clock: Clock, ids: Ids, var_dir: Path) -> None:
+        super().__init__(name=f"account-{account_id}", daemon=True)
+        self.account_id = account_id
+        self.restarts = 0
+        self._lease = lease
+        self._clock = clock
+        self._ids = ids
+        self._var_dir = var_dir
+        self._told_to_stop = threading.Event()
+        self._woken = threading.Event()
+        self._session: AccountSession | None = None
+
+    def wake(self) -> None:
+        """Let the session look at its inbox at once."""
+        if self._session is not None:
+            self._session.wake()
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Ask the thread to end its session in order."""
+        self._told_to_stop.set()
+        self._woken.set()
+
+    def run(self) -> None:
+        try:
+            self._serve()
+        except LeaseLost as lost:
+            log.warning("account %s: %s; this engine lets go of it", self.account_id, lost)
+        finally:
+            try:
+                self._lease.release()
+            except DatabaseError:
+                log.warning("account %s: the lease runs out by itself, the database is away", self.account_id)
+            connection.close()
+
+    def _serve(self) -> None:
+        """Run sessions one after the other, with a growing pause after each that failed. Raises LeaseLost."""
+        pause = RESTART_PAUSE_SECONDS
+        while not self._is_over():
+            try:
+                self._session = None
+                session = self._make_session()
+                session.start()
+                self._session = session
+                pause = RESTART_PAUSE_SECONDS
+                self._step_until_over(session)
+                return
+            except LeaseLost:
+                raise
+            except (BrokerError, CredentialError) as problem:
+                log.warning("account %s: %s", self.account_id, problem)
+                self._show(str(problem))
+            except Exception as problem:
+                log.exception("account %s: the session broke", self.account_id)
+                self._show(f"{type(problem).__name__}: {problem}")
+            self.restarts += 1
+            self._wait(pause)
+            pause = min(RESTART_PAUSE_LONGEST, pause * 2)
+
+    def _make_session(self) -> AccountSession:
+        account = TradingAccount.objects.get(pk=self.account_id)
+        symbols = Symbol.objects.filter(account_id=self.account_id).exclude(broker_name="")
+        gateway = open_gateway(
+            account.broker,
+            login=account.login,
+            password=password_of(account),
+            server=account.server,
+            options={"path": account.terminal_path},
+            symbol_map=dict(symbols.values_list("name", "broker_name")),
+            clock=self._clock,
+        )
+        return AccountSession(self.account_id, gateway=gateway, clock=self._clock, ids=self._ids, lease=self._lease)
+
+    def _step_until_over(self, session: AccountSession) -> None:
+        looked_at = self._clock.ticks()
+        while True:
+            delay = session.step()
+            # A connection that broke is replaced at the next query, and only then
+            connection.close_if_unusable_or_obsolete()
+            asked = self._woken.wait(min(delay, LONGEST_NAP_SECONDS))
+            self._woken.clear()
+            if asked or self._clock.ticks() - looked_at >= LONGEST_NAP_SECONDS:
+                looked_at = self._clock.ticks()
+                if self._is_over():
+                    session.stop()
+                    return
+
+    def _is_over(self) -> bool:
+        """Tell whether to stop: told so, or the account shall not run. An unreachable database changes nothing."""
+        if self._told_to_stop.is_set():
+            return True
+        try:
+            wanted = TradingAccount.objects.filter(pk=self.account_id).values_list("desired_state", flat=True).first()
+        except DatabaseError:
+            return False
+        return wanted in (None, DesiredState.STOPPED)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait, holding the lease: another engine would meet the same trouble. Raises LeaseLost."""
+        until = self._clock.ticks() + seconds
+        while (left := until - self._clock.ticks()) > 0 and not self._is_over():
+            try:
+                self._lease.renew()
+            except DatabaseError:
+                connection.close_if_unusable_or_obsolete()
+            self._woken.wait(min(left, RESTART_PAUSE_SECONDS))
+            self._woken.clear()
+
+    def _show(self, message: str) -> None:
+        """Let the pages say why the account is not traded."""
+        gate = SendGate(self._lease, SendJournal(self._var_dir / "journal" / f"account-{self.account_id}"), self._clock)
+        try:
+            shown = EngineState.objects.filter(account_id=self.account_id).values_list("error_message", flat=True)
+            if shown.first() == message[:500]:
+                return
+            at = self._clock.now()
+            fields = {
+                "status": EngineState.Status.ERROR,
+                "error_message": message[:500],
+                "manager_health_status": EngineState.Health.UNHEALTHY,
+            }
+            write_state(gate, fields, at=at)
+            with fenced(gate):
+                record(kind="ERROR", level="error", text=message[:500], account_id=self.account_id, at=at)
+        except DatabaseError:
+            connection.close_if_unusable_or_obsolete()

@@ -1,0 +1,139 @@
+"""A runner: claims accounts by lease and runs each in a thread, until its supervisor asks it to stop."""
+
+import logging
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import psycopg
+from django.conf import settings
+from django.db import DatabaseError, connection, connections
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.models import TradingAccount
+from accounts.selectors import wanted_accounts
+from brokers.factory import needs_own_process
+from core.clock import Clock
+from core.ids import Ids
+from engine.accountthread import AccountThread
+from engine.lease import HeldLease
+from engine.models import EngineProcess
+from engine.registry import live_runner_count, process_name, register
+from events.live import COMMANDS_CHANNEL
+
+log = logging.getLogger("trading.engine")
+
+TICK_SECONDS = 0.5
+STOP_SECONDS = 5.0
+RETIRE_SECONDS = 23 * 3600.0
+CONNECTION_KEYS = ("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "connect_timeout")
+
+
+class Runner:
+    """One process's accounts. `is_orphan` tells that the process that started this one is gone."""
+
+    def __init__(self, *, clock: Clock, ids: Ids, token: str, labels: list[str], is_orphan: Callable[[], bool]) -> None:
+        self.name = process_name("runner", token)
+        self.labels = labels
+        self.threads: dict[int, AccountThread] = {}
+        self._clock = clock
+        self._ids = ids
+        self._is_orphan = is_orphan
+        self._ears: psycopg.Connection[object] | None = None
+
+    def run(self) -> str:
+        """Serve until asked to stop; return why it ended."""
+        registration = register(self.name, EngineProcess.Role.RUNNER, self.labels, self._clock.now())
+        started = self._clock.ticks()
+        why = ""
+        while not why:
+            try:
+                asked = registration.beat(self._clock.now())
+                self._reap()
+                self._claim()
+                why = "asked to stop" if asked else ""
+            except DatabaseError as problem:
+                log.warning("runner: the database is away, trying again: %s", problem)
+                connection.close_if_unusable_or_obsolete()
+            if self._is_orphan():
+                why = "its cluster is gone"
+            elif self._clock.ticks() - started > RETIRE_SECONDS:
+                why = "it is a day old"
+            self._listen(TICK_SECONDS)
+        self._end()
+        try:
+            registration.leave()
+        except DatabaseError:
+            log.warning("runner: its row stays behind, the database is away")
+        return why
+
+    def _claim(self) -> None:
+        """Take free accounts: this runner's share at once, and one more each time while any are left."""
+        wanted = wanted_accounts().filter(Q(placement="") | Q(placement__in=self.labels))
+        total = wanted.count()
+        share = math.ceil(total / max(1, live_runner_count(self._clock.now())))
+        room = max(1, share - len(self.threads))
+        free = wanted.exclude(pk__in=self.threads).filter(
+            Q(lease__isnull=True) | Q(lease__expires_at__isnull=True) | Q(lease__expires_at__lt=Now())
+        )
+        for account in free[:room]:
+            self._take(account)
+
+    def _take(self, account: TradingAccount) -> None:
+        alone = needs_own_process(account.broker)
+        if alone and any(needs_own_process(kind) for kind in self._kinds()):
+            return
+        lease = HeldLease.acquire(account.pk, self.name, clock=self._clock)
+        if lease is None:
+            return
+        log.info("account %s: taken, token %d", account.name, lease.token)
+        thread = self.threads[account.pk] = AccountThread(
+            account.pk, lease, clock=self._clock, ids=self._ids, var_dir=Path(settings.VAR_DIR)
+        )
+        thread.start()
+
+    def _kinds(self) -> list[str]:
+        return list(TradingAccount.objects.filter(pk__in=self.threads).values_list("broker", flat=True))
+
+    def _reap(self) -> None:
+        """Forget the threads that ended."""
+        for account_id in [a for a, thread in self.threads.items() if not thread.is_alive()]:
+            del self.threads[account_id]
+
+    def _end(self) -> None:
+        for thread in self.threads.values():
+            thread.stop()
+        until = self._clock.ticks() + STOP_SECONDS
+        for thread in self.threads.values():
+            thread.join(max(0.0, until - self._clock.ticks()))
+        if self._ears is not None:
+            self._ears.close()
+
+    def _listen(self, seconds: float) -> None:
+        """Wait, and wake the accounts for which something was put into the inbox."""
+        try:
+            if self._ears is None or self._ears.closed:
+                self._ears = _connect()
+                self._ears.execute(f"LISTEN {COMMANDS_CHANNEL}")
+            for notification in self._ears.notifies(timeout=seconds, stop_after=1):
+                thread = self.threads.get(int(notification.payload)) if notification.payload.isdigit() else None
+                if thread is not None:
+                    thread.wake()
+        except (psycopg.Error, OSError):
+            self._ears = None
+            self._clock.sleep(seconds)
+
+
+def _connect() -> "psycopg.Connection[object]":
+    given = connections["default"].get_connection_params()
+    params = {key: given[key] for key in CONNECTION_KEYS if given.get(key)}
+    return psycopg.connect(**params, autocommit=True, application_name="trading-inbox")
+
+
+def orphan_watch() -> Callable[[], bool]:
+    """Return a question: has the process that started this one ended since?"""
+    parent = psutil.Process(os.getppid())
+    return lambda: not parent.is_running() or parent.status() == psutil.STATUS_ZOMBIE

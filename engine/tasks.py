@@ -1,0 +1,23 @@
+"""What the task queue runs for the engine. Arguments are ids and plain values only."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from core.clock import SystemClock
+from core.ids import SystemIds
+from engine.models import EngineProcess
+from engine.registry import is_alive, this_host
+from engine.runner import Runner, orphan_watch
+
+
+def run_runner(token: str, labels: Sequence[str] = ()) -> str:
+    """Be a runner until asked to stop. Harmless when delivered twice: leases decide who trades, not the queue."""
+    twin = EngineProcess.objects.filter(name__endswith=f":{token}", host=this_host()).first()
+    if twin is not None and is_alive(twin):
+        return f"runner {token} runs already"
+    with import_string(settings.DATABASE_SESSION)():
+        return Runner(
+            clock=SystemClock(), ids=SystemIds(), token=token, labels=list(labels), is_orphan=orphan_watch()
+        ).run()
