@@ -1,5 +1,6 @@
 """Checks of what people type: texts without invisible characters, symbol names, choices."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -24,6 +25,16 @@ def plain_text(value: str) -> None:
             raise ValidationError(
                 f"The character U+{ord(character):04X} is invisible or reorders text; remove it.", code="hidden"
             )
+
+
+def number(value: float) -> None:
+    """Refuse NaN, which passes every comparison with a limit; usable as a validator.
+
+    Raises:
+        ValidationError: It is no number.
+    """
+    if math.isnan(value):
+        raise ValidationError("Enter a number.", code="nan")
 
 
 def symbol_name(value: str) -> None:

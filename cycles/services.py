@@ -39,7 +39,7 @@ def open_cycle(
     )
     record(
         kind="CYCLE_OPENED",
-        text=f"Cycle {number} opened: {side} {symbol} ({why})",
+        text=f"{cycle} opened: {side} {symbol} ({why})",
         account_id=account_id,
         bot_id=bot_id,
         cycle_id=cycle.pk,
@@ -61,10 +61,10 @@ def mark_closing(cycle_id: int, *, reason: str, at: datetime) -> bool:
         status=CycleStatus.CLOSING, close_reason=reason[:60]
     )
     if won:
-        cycle = Cycle.objects.get(pk=cycle_id)
+        cycle = Cycle.objects.select_related("bot").get(pk=cycle_id)
         record(
             kind="CYCLE_CLOSING",
-            text=f"Cycle {cycle.number} closes: {reason}",
+            text=f"{cycle} closes: {reason}",
             account_id=cycle.account_id,
             bot_id=cycle.bot_id,
             cycle_id=cycle_id,
@@ -76,7 +76,7 @@ def mark_closing(cycle_id: int, *, reason: str, at: datetime) -> bool:
 
 def complete(cycle_id: int, *, realized: Decimal, reason: str, at: datetime) -> bool:
     """Close a cycle that has no leg left."""
-    cycle = Cycle.objects.select_for_update().get(pk=cycle_id)
+    cycle = Cycle.objects.select_for_update(of=("self",)).select_related("bot").get(pk=cycle_id)
     if cycle.status == CycleStatus.CLOSED:
         return False
     cycle.status = CycleStatus.CLOSED
@@ -87,7 +87,7 @@ def complete(cycle_id: int, *, realized: Decimal, reason: str, at: datetime) -> 
     cycle.save(update_fields=["status", "realized_profit", "total_volume", "closed_at", "close_reason"])
     record(
         kind="CYCLE_CLOSED",
-        text=f"Cycle {cycle.number} closed, net {realized:+.2f} ({cycle.close_reason})",
+        text=f"{cycle} closed, net {realized:+.2f} ({cycle.close_reason})",
         account_id=cycle.account_id,
         bot_id=cycle.bot_id,
         cycle_id=cycle_id,
@@ -104,11 +104,11 @@ def reopen(cycle_id: int, *, why: str, at: datetime) -> bool:
         status=CycleStatus.OPEN, closed_at=None, close_reason=""
     )
     if won:
-        cycle = Cycle.objects.get(pk=cycle_id)
+        cycle = Cycle.objects.select_related("bot").get(pk=cycle_id)
         record(
             kind="CYCLE_REOPENED",
             level="warning",
-            text=f"Cycle {cycle.number} is open again: {why}",
+            text=f"{cycle} is open again: {why}",
             account_id=cycle.account_id,
             bot_id=cycle.bot_id,
             cycle_id=cycle_id,

@@ -71,15 +71,3 @@ class Command(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.account}"
-
-
-class LiveSequence(models.Model):
-    """The number of an account's newest live message."""
-
-    account = models.OneToOneField(
-        "accounts.TradingAccount", on_delete=models.CASCADE, primary_key=True, related_name="live_sequence"
-    )
-    seq = models.BigIntegerField(default=0)
-
-    def __str__(self) -> str:
-        return f"{self.account_id}: {self.seq}"

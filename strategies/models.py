@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import NAME, DesiredState, TradingAccount
+from accounts.validation import number
 
 MAGIC_MAX = 2**53 - 1
 
@@ -20,7 +21,9 @@ class Bot(models.Model):
     symbols = ArrayField(models.CharField(max_length=29), size=20)
     magic = models.BigIntegerField(validators=[MinValueValidator(1), MaxValueValidator(MAGIC_MAX)])
     desired_state = models.CharField(max_length=8, choices=DesiredState.choices, default=DesiredState.STOPPED)
-    interval_seconds = models.FloatField(default=1.0, validators=[MinValueValidator(0.1), MaxValueValidator(3600.0)])
+    interval_seconds = models.FloatField(
+        default=1.0, validators=[number, MinValueValidator(0.1), MaxValueValidator(3600.0)]
+    )
     config = models.ForeignKey(
         "strategies.BotConfig", on_delete=models.PROTECT, null=True, blank=True, related_name="+", editable=False
     )
@@ -32,7 +35,9 @@ class Bot(models.Model):
             models.UniqueConstraint(fields=("account", "name"), name="bot_name_once"),
             models.UniqueConstraint(fields=("account", "magic"), name="bot_magic_once"),
             models.CheckConstraint(condition=Q(magic__gte=1, magic__lte=MAGIC_MAX), name="bot_magic_range"),
-            models.CheckConstraint(condition=Q(interval_seconds__gte=0.1), name="bot_interval_range"),
+            models.CheckConstraint(
+                condition=Q(interval_seconds__gte=0.1, interval_seconds__lte=3600.0), name="bot_interval_range"
+            ),
             models.CheckConstraint(condition=Q(desired_state__in=DesiredState.values), name="bot_desired_state_known"),
             models.CheckConstraint(
                 condition=~Q(desired_state="running") | Q(config__isnull=False), name="bot_running_has_config"

@@ -141,8 +141,9 @@ def save_config(
         ValidationError: A value or the note does not hold.
     """
     plain_text(note)
-    locked = Bot.objects.select_for_update(of=("self",)).select_related("config__created_by").get(pk=bot.pk)
-    current = locked.config
+    # Joined rows would be those from before the wait for the lock, so the configuration is read after it
+    locked = Bot.objects.select_for_update(of=("self",)).get(pk=bot.pk)
+    current = BotConfig.objects.select_related("created_by").filter(pk=locked.config_id).first()
     _refuse_if_changed(current, seen_version)
     spec = _strategy(locked.strategy)
     complete = validated(spec, values)
@@ -211,7 +212,7 @@ def set_bot_state(*, bot: Bot, state: str, at: datetime, by: User | None = None)
     """
     if state not in DesiredState.values:
         raise ValidationError(f"{state!r} is no state; known: {', '.join(DesiredState.values)}", code="state")
-    locked = Bot.objects.select_for_update(of=("self",)).select_related("config").get(pk=bot.pk)
+    locked = Bot.objects.select_for_update(of=("self",)).get(pk=bot.pk)
     before = locked.desired_state
     if before == state:
         bot.desired_state = state

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest
+from django.templatetags.static import static
 
 
 def environment_badge(request: HttpRequest) -> tuple[str, str]:
@@ -25,6 +26,9 @@ def unfold_settings() -> dict[str, Any]:
         "SITE_HEADER": "Trading desk",
         "SITE_SYMBOL": "candlestick_chart",
         "SITE_URL": "/admin/",
+        "SITE_FAVICONS": [
+            {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("dashboard/icon.svg")}
+        ],
         "SHOW_HISTORY": True,
         "SHOW_VIEW_ON_SITE": False,
         "ENVIRONMENT": "tradingsite.unfold.environment_badge",
