@@ -143,7 +143,7 @@ def save_config(
     plain_text(note)
     # Joined rows would be those from before the wait for the lock, so the configuration is read after it
     locked = Bot.objects.select_for_update(of=("self",)).get(pk=bot.pk)
-    current = BotConfig.objects.select_related("created_by").filter(pk=locked.config_id).first()
+    current = BotConfig.objects.select_related("created_by").filter(pk=locked.config_id or 0).first()
     _refuse_if_changed(current, seen_version)
     spec = _strategy(locked.strategy)
     complete = validated(spec, values)
