@@ -1,6 +1,7 @@
 """Run the engine, and with it the site."""
 
 import json
+import math
 import socket
 import time
 import urllib.request
@@ -47,7 +48,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until told to stop."""
-        if options["seconds"] is not None and options["seconds"] <= 0:
+        if options["seconds"] is not None and not 0 < options["seconds"] < math.inf:
             raise CommandError("--seconds: give a number above 0.")
         if not 1 <= options["runners"] <= 16:
             raise CommandError("--runners: give a number from 1 to 16.")
