@@ -10,7 +10,7 @@ from brokers.simulator.account import spec_from, symbols_from
 from brokers.simulator.books import BUY, SELL, Books, sign
 from brokers.simulator.feed import Feed, FeedSpec, Ticks
 from brokers.simulator.server_time import offset
-from brokers.simulator.state import Deal, OpenPosition, Order, State
+from brokers.simulator.state import Deal, Moved, OpenPosition, Order, State
 from core.clock import Clock
 
 IN, OUT = 0, 1
@@ -58,10 +58,12 @@ class Exchange:
 
     def push_tick(self, symbol: str, bid: float, ask: float) -> None:
         """Say one tick now, kept in the state file (scripted feeds only)."""
+        self.advance()
         at = self.clock.now().timestamp()
         with self.state.change():
             self.state.meta["pushed"].append([symbol, at, bid, ask])
             self.feeds[symbol].push(at, bid, ask)
+            self._checked = math.nextafter(min(self._checked, at), -NEVER)
         self.advance()
 
     # Time
@@ -69,9 +71,22 @@ class Exchange:
     def advance(self) -> None:
         """Process every tick up to now; afterwards prices, positions and equity are of this moment."""
         if self.state.reload_if_changed():
-            self._describe()
-            self._touches = None
-            self._checked = float(self.state.meta["processed"])
+            self._look_again()
+        while True:
+            try:
+                self._advance()
+            except Moved:
+                self._look_again()
+            else:
+                return
+
+    def _look_again(self) -> None:
+        """Start from what is in the file, which another process has changed."""
+        self._describe()
+        self._touches = None
+        self._checked = float(self.state.meta["processed"])
+
+    def _advance(self) -> None:
         until = self.clock.now().timestamp()
         while self._checked < until:
             end = min(until, self._next_midnight(self._checked))

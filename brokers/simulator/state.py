@@ -86,6 +86,10 @@ class Deal:
     at: float
 
 
+class Moved(Exception):
+    """Another process changed the file since it was last read; what was decided on the old figures does not hold."""
+
+
 class State:
     """The file, and what is open as objects. Every change happens inside `change()`, which is one durable commit."""
 
@@ -142,10 +146,14 @@ class State:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Run one change: all of it is on disk afterwards, or nothing of it happened."""
+        """Run one change: all of it is on disk afterwards, or nothing of it happened.
+
+        Raises Moved, having changed nothing but what is in memory, when another process was faster.
+        """
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self.reload_if_changed() if self._version != -1 else None
+            if self._version != -1 and self.reload_if_changed():
+                raise Moved
             yield
             for key in ("balance", "credit", "processed", "order", "deal", "pushed"):
                 self._put(key)
@@ -164,7 +172,10 @@ class State:
 
     def put_position(self, position: OpenPosition) -> None:
         """Store a new or changed position."""
+        is_late = position.identifier not in self.positions and position.identifier < max(self.positions, default=0)
         self.positions[position.identifier] = position
+        if is_late:  # a resting order that filled: every process shows positions in the same order
+            self.positions = dict(sorted(self.positions.items()))
         self._db.execute(
             "INSERT OR REPLACE INTO positions VALUES (?, ?)", (position.identifier, json.dumps(asdict(position)))
         )

@@ -8,6 +8,7 @@ from brokers.simulator.exchange import Exchange
 from brokers.simulator.reading import Reading
 from brokers.simulator.requests import DEAL, DONE, Answer, handle, refuse
 from brokers.simulator.session import CALL_FAILED, IPC_TIMEOUT
+from brokers.simulator.state import Moved
 from brokers.simulator.structs import DEFAULTS, Struct, make
 
 HELPER_TRIES = 10
@@ -58,11 +59,19 @@ class SimulatedTerminal(Reading):
             return None
         if request.get("action") == DEAL and self.faults.take("requote"):
             return self._result(exchange, request, refuse(REQUOTE))
-        answer = handle(exchange, request, execute=True)
+        answer = self._execute(exchange, request)
         if answer.retcode == DONE and self.faults.take("reply_lost_after_execution"):
             self._fail(IPC_TIMEOUT)
             return None
         return self._result(exchange, request, answer)
+
+    def _execute(self, exchange: Exchange, request: dict[str, Any]) -> Answer:
+        """Carry a request out on the figures of this moment; when another process was faster, look at them again."""
+        while True:
+            try:
+                return handle(exchange, request, execute=True)
+            except Moved:
+                exchange.advance()
 
     def _request(self, args: tuple[Any, ...], fields: dict[str, Any]) -> dict[str, Any] | None:
         if (args and fields) or len(args) > 1 or (args and not isinstance(args[0], dict)):

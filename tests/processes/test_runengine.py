@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import psutil
 import pytest
@@ -73,7 +74,7 @@ def test_pause_and_resume_from_the_database_reach_a_running_engine(engine: Engin
     account, now = TradingAccount.objects.get(), SystemClock().now
     for state in ("paused", "stopped", "running"):
         set_desired_state(account=account, state=state, at=now())
-        engine.until(lambda s=state: EngineState.objects.filter(status=s).exists(), f"the engine to be {state}")
+        engine.until(partial(is_shown, state), f"the engine to be {state}")
     engine.interrupt()
     assert EngineState.objects.get().status == "stopped"
 
@@ -136,3 +137,7 @@ def test_an_idle_runner_stays_small(engine: Engine) -> None:
     engine.until_it_trades_on()
     rss = psutil.Process(engine.holder_pid()).memory_info().rss
     assert rss < 150 * 1024 * 1024
+
+
+def is_shown(state: str) -> bool:
+    return EngineState.objects.filter(status=state).exists()
