@@ -9,9 +9,8 @@ from typing import Any
 from core.clock import Clock
 from core.numbers import CENT
 from cycles import selectors, services
-from cycles.domain import CycleFigures, figures_of, kind_of
+from cycles.domain import CycleFigures, kind_of
 from cycles.models import Cycle
-from events import live
 from events.services import record
 from orders.gate import Gate, fenced
 from orders.manager import OrdersManager
@@ -40,6 +39,9 @@ class CycleStatistics:
     quiet_passes: int = 0
 
 
+NOTHING = CycleFigures(Decimal(0), Decimal(0), 0)
+
+
 class CyclesManager:
     """One account's cycles, fed by its Orders Manager. Not safe for threads: a session owns it."""
 
@@ -66,16 +68,20 @@ class CyclesManager:
     def _pass(self) -> int:
         at = self.clock.now()
         cycles = selectors.active_cycles(self.gate.account_id)
-        figures = selectors.order_figures(c.pk for c in cycles)
+        figures = selectors.figures_by_cycle(c.pk for c in cycles)
         under_way = {i.cycle_id for i in intents_under_way(self.gate.account_id)}
         changed = 0
+        moved: list[tuple[Cycle, CycleFigures]] = []
         for cycle in cycles:
-            found = figures_of(figures.get(cycle.pk, []))
+            found = figures.get(cycle.pk, NOTHING)
             if found.live_orders == 0 and cycle.pk not in under_way:
                 changed += self._complete(cycle, found, at)
             elif _differs(cycle, found):
-                self._write(cycle, found)
-                changed += 1
+                moved.append((cycle, found))
+        if moved:
+            with fenced(self.gate):
+                services.write_figures(self.gate.account_id, moved)
+        changed += len(moved)
         self._count(cycles, changed)
         return changed
 
@@ -86,15 +92,6 @@ class CyclesManager:
             done = services.complete(cycle.pk, realized=found.realized, reason=reason, at=at)
         self.statistics.cycles_closed += done
         return done
-
-    def _write(self, cycle: Cycle, found: CycleFigures) -> None:
-        with fenced(self.gate):
-            Cycle.objects.filter(pk=cycle.pk).update(
-                realized_profit=found.realized,
-                total_volume=found.volume,
-                kind=kind_of(cycle.kind, cycle.hedge_levels),
-            )
-            live.publish(self.gate.account_id, "cycle", {"id": cycle.pk, "status": cycle.status})
 
     def _count(self, cycles: list[Cycle], changed: int) -> None:
         s = self.statistics

@@ -3,11 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 
-from django.db.models import F
+from django.db.models import Count, DecimalField, F, Q, Sum, Value
+from django.db.models.functions import Coalesce
 
 from brokers.domain import Side
-from cycles.domain import OrderFigures
+from cycles.domain import CycleFigures
 from cycles.models import Cycle, CycleStatus
 from orders.domain import KnownIntent
 from orders.models import AccountMarks, Order
@@ -22,17 +24,21 @@ def active_cycles(account_id: int) -> list[Cycle]:
     return list(Cycle.objects.filter(account_id=account_id, status__in=ACTIVE).order_by("opened_at", "id"))
 
 
-def order_figures(cycle_ids: Iterable[int]) -> dict[int, list[OrderFigures]]:
-    """Read what the orders of cycles add up from."""
-    found: dict[int, list[OrderFigures]] = defaultdict(list)
+def figures_by_cycle(cycle_ids: Iterable[int]) -> dict[int, CycleFigures]:
+    """Add up the orders of cycles, in the database; a cycle without orders is left out."""
+    closed, opened, alive = Q(status="closed"), Q(status="open"), Q(status__in=("open", "pending"))
+    zero = Value(Decimal(0), DecimalField())
     rows = (
         Order.objects.filter(cycle_id__in=list(cycle_ids))
-        .annotate(booked=F("profit") + F("swap") + F("commission"))
-        .values_list("cycle_id", "status", "volume", "booked")
+        .values("cycle_id")
+        .annotate(
+            realized=Coalesce(Sum(F("profit") + F("swap") + F("commission"), filter=closed), zero),
+            lots=Coalesce(Sum("volume", filter=opened), zero),
+            live=Count("id", filter=alive),
+        )
+        .order_by()
     )
-    for cycle_id, status, volume, booked in rows:
-        found[cycle_id].append(OrderFigures(cycle_id, status, volume, booked))
-    return found
+    return {r["cycle_id"]: CycleFigures(r["realized"], r["lots"], r["live"]) for r in rows}
 
 
 def legs_by_cycle(account_id: int) -> dict[int, list[Leg]]:
@@ -94,9 +100,9 @@ def cycle_views(account_id: int) -> dict[tuple[int, str], tuple[CycleView, ...]]
     flights = in_flight_of(intents_under_way(account_id))
     views: dict[tuple[int, str], list[CycleView]] = defaultdict(list)
     cycles = active_cycles(account_id)
-    figures = order_figures(c.pk for c in cycles)
+    figures = figures_by_cycle(c.pk for c in cycles)
     for cycle in cycles:
-        realized = sum(float(o.booked) for o in figures.get(cycle.pk, ()) if o.status == "closed")
+        realized = float(figures[cycle.pk].realized) if cycle.pk in figures else 0.0
         views[(cycle.bot_id, cycle.symbol)].append(
             CycleView(
                 id=cycle.pk,

@@ -61,6 +61,7 @@ class OrdersManager:
         self._unknowns = UnknownResolver(gateway=gateway, gate=gate, clock=clock)
         self._marks: dict[str, Any] | None = None
         self._deals_read_at: float | None = None
+        self._imported: set[int] = set()
         self._traces: tuple[float, tuple[int, ...]] | None = None
         self._foreign: set[int] = set()
 
@@ -113,10 +114,13 @@ class OrdersManager:
         since = newest - DEAL_OVERLAP if newest is not None else at - timedelta(days=3650)
         deals = self.gateway.deals(since, at + timedelta(days=1))
         self._deals_read_at, self._traces = ticks, trace
+        if not intents and self._imported.issuperset(d.ticket for d in deals):
+            return set()
         with fenced(self.gate):
             touched = import_deals(account_id, deals)
             cycles = book_figures(account_id, touched)
             finish_intents(account_id, fence=self.gate.token, at=at)
+        self._imported = {d.ticket for d in deals}
         return set(cycles)
 
     def _write_marks(self, book: Book, at: datetime) -> bool:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db import connection
 from django.db.models import Max, Q
 
 from orders.domain import KnownIntent, KnownOrder
-from orders.models import AccountMarks, Deal, IntentKind, IntentState, Order, OrderIntent, OrderStatus
+from orders.models import AccountMarks, Deal, IntentKind, IntentState, OrderIntent
 
 UNDER_WAY = Q(state__in=(IntentState.PLANNED, IntentState.CLAIMED, IntentState.SENT, IntentState.UNKNOWN)) | Q(
     state__in=(IntentState.ACCEPTED, IntentState.PARTIAL),
@@ -15,42 +16,20 @@ UNDER_WAY = Q(state__in=(IntentState.PLANNED, IntentState.CLAIMED, IntentState.S
 
 
 def known_orders(account_id: int) -> tuple[KnownOrder, ...]:
-    """Read the open and pending orders of an account."""
-    rows = Order.objects.filter(account_id=account_id, status__in=(OrderStatus.OPEN, OrderStatus.PENDING)).order_by(
-        "id"
-    )
-    return tuple(
-        KnownOrder(
-            id=r[0],
-            identifier=r[1],
-            ticket=r[2],
-            status=r[3],
-            symbol=r[4],
-            side=r[5],
-            volume=float(r[6]),
-            sl=float(r[7]),
-            tp=float(r[8]),
-            cycle_id=r[9],
-            bot_id=r[10],
-            intent_id=r[11],
-            suspicious=r[12] is not None,
+    """Read the open and pending orders of an account.
+
+    In SQL, because at 10,000 orders the conversion of numerics and rows in Python would be most of a pass.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, identifier, ticket, status, symbol, side, volume::float8, sl::float8, tp::float8,
+                   cycle_id, bot_id, intent_id, suspicious_since IS NOT NULL
+            FROM orders_order WHERE account_id = %s AND status IN ('open', 'pending') ORDER BY id
+            """,
+            [account_id],
         )
-        for r in rows.values_list(
-            "id",
-            "identifier",
-            "ticket",
-            "status",
-            "symbol",
-            "side",
-            "volume",
-            "sl",
-            "tp",
-            "cycle_id",
-            "bot_id",
-            "intent_id",
-            "suspicious_since",
-        )
-    )
+        return tuple(KnownOrder(*row) for row in cursor.fetchall())
 
 
 def intents_under_way(account_id: int) -> tuple[KnownIntent, ...]:

@@ -164,28 +164,27 @@ class Mt5Gateway:
     def book(self) -> Book:
         """Read account, positions and resting orders as of one moment.
 
-        A fill between two reads would show half of itself, so the positions are read twice around the others until both
-        readings agree. Raises ReadError when they don't.
+        A fill between two reads would show half of itself (an order that is gone and no position yet), so balance and
+        counts are read before and after, until nothing happened in between. Raises ReadError when it never does.
         """
-        before = self._positions()
         for _ in range(SANDWICH_TRIES):
+            before = (self.account().balance, *self._totals())
+            positions: Sequence[Any] = self._read("positions_get")
+            orders: Sequence[Any] = self._read("orders_get")
             state = self.account()
-            orders = self._read("orders_get")
-            after = self._positions()
-            if _identity(before) == _identity(after):
+            if before == (state.balance, *self._totals()) == (state.balance, len(positions), len(orders)):
                 offset = self.server_clock.offset
                 return Book(
                     at=self._clock.now(),
                     account=state,
                     positions=tuple(
                         parse.guarded("position", parse.position, p, self._symbols.ours(p.symbol), offset)
-                        for p in after
+                        for p in positions
                     ),
                     orders=tuple(
                         parse.guarded("order", parse.pending, o, self._symbols.ours(o.symbol), offset) for o in orders
                     ),
                 )
-            before = after
         raise ReadError("The terminal's positions changed during every read.", "It is tried again at once.")
 
     def deals(self, since: datetime, until: datetime) -> tuple[Deal, ...]:
@@ -279,9 +278,8 @@ class Mt5Gateway:
             raise ReadError(f"{function} failed ({code} {text}).", "Check the terminal and its connection.")
         return result
 
-    def _positions(self) -> Sequence[Any]:
-        rows: Sequence[Any] = self._read("positions_get")
-        return rows
+    def _totals(self) -> tuple[int, int]:
+        return int(self._read("positions_total")), int(self._read("orders_total"))
 
     def _deals(self, rows: Sequence[Any]) -> tuple[Deal, ...]:
         offset = self.server_clock.offset
@@ -290,7 +288,3 @@ class Mt5Gateway:
     def _period(self, since: datetime, until: datetime) -> tuple[int, int]:
         clock = self.server_clock
         return max(0, clock.to_server(since)), clock.to_server(until + HISTORY_AHEAD)
-
-
-def _identity(rows: Sequence[Any]) -> list[tuple[int, float]]:
-    return sorted((int(row.identifier), float(row.volume)) for row in rows)

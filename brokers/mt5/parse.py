@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from brokers.domain import (
@@ -156,22 +157,31 @@ def quote(tick: Any, name: str, offset: timedelta) -> Quote:
 
 def position(row: Any, name: str, offset: timedelta) -> Position:
     """Parse one row of positions_get()."""
+    floats = (row.volume, row.price_open, row.price_current, row.sl, row.tp, row.profit, row.swap)
+    if not all(map(math.isfinite, floats)) or row.volume <= 0 or row.price_open <= 0:
+        raise ReadError(f"position {row.identifier} has a figure that is none, or no volume or price.")
     return Position(
-        identifier=ticket(row.identifier, "identifier"),
-        ticket=ticket(row.ticket),
-        symbol=name,
-        side=SIDES[int(row.type)],
-        volume=positive(row.volume, "volume"),
-        price_open=positive(row.price_open, "price_open"),
-        price_current=number(row.price_current, "price_current"),
-        sl=number(row.sl, "sl"),
-        tp=number(row.tp, "tp"),
-        profit=number(row.profit, "profit"),
-        swap=number(row.swap, "swap"),
-        magic=int(row.magic),
-        comment=str(row.comment),
-        opened_at=server_time(row.time_msc / 1000, offset),
+        ticket(row.identifier, "identifier"),
+        ticket(row.ticket),
+        name,
+        SIDES[row.type],
+        float(row.volume),
+        float(row.price_open),
+        float(row.price_current),
+        float(row.sl),
+        float(row.tp),
+        float(row.profit),
+        float(row.swap),
+        int(row.magic),
+        str(row.comment),
+        _server_moment(row.time_msc, offset),
     )
+
+
+@lru_cache(maxsize=65_536)
+def _server_moment(milliseconds: int, offset: timedelta) -> datetime:
+    """Convert as `server_time` does, once for each time: open positions show the same one at every read."""
+    return server_time(milliseconds / 1000, offset)
 
 
 def pending(row: Any, name: str, offset: timedelta) -> PendingOrder:

@@ -1,9 +1,9 @@
 """Arithmetic of the simulated account: profit, margin, equity, in the deposit currency (brokers reference §5.4)."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from brokers.simulator.account import AccountSpec, SymbolSetup
-from brokers.simulator.state import OpenPosition
 
 Price = Callable[[str], tuple[float, float] | None]
 BUY, SELL = 0, 1
@@ -44,31 +44,16 @@ class Books:
     def profit(self, symbol: SymbolSetup, kind: int, volume: float, opened: float, closed: float) -> float:
         """Return the profit of a move, to the cent: (close - open) × contract size × lots, converted."""
         gross = (closed - opened) * sign(kind) * symbol.contract_size * volume
-        return float(round(gross * self.profit_rate(symbol), 2)) + 0.0
-
-    def floating(self, position: OpenPosition) -> float:
-        """Return a position's profit if closed now: buys close at bid, sells at ask."""
-        quote = self.price(position.symbol)
-        if quote is None:
-            return 0.0
-        closed = quote[0] if position.type == BUY else quote[1]
-        symbol = self.symbols[position.symbol]
-        return self.profit(symbol, position.type, position.volume, position.price_open, closed)
+        return round(gross * self.profit_rate(symbol) * 100) / 100 + 0.0
 
     def margin_for(self, symbol: SymbolSetup, volume: float, price: float) -> float:
         """Return the margin of a volume: lots × contract size / leverage, from base into account currency."""
-        base = symbol.contract_size * volume / self.account.leverage
-        if symbol.currency_base == self.account.currency:
-            return base
-        if symbol.currency_profit == self.account.currency:
-            return base * price
-        return base * rate(symbol.currency_base, self.account, self.symbols.values(), self.price)
+        return float(symbol.contract_size * volume / self.account.leverage * self.margin_rates(symbol, price))
 
-    def margin(self, positions: Iterable[OpenPosition]) -> float:
-        """Return the margin in use: of hedged volume only the larger side is charged."""
-        sides: dict[str, list[float]] = {}
-        for p in positions:
-            sides.setdefault(p.symbol, [0.0, 0.0])[p.type] += self.margin_for(
-                self.symbols[p.symbol], p.volume, p.price_open
-            )
-        return float(round(sum(max(both) for both in sides.values()), 2))
+    def margin_rates(self, symbol: SymbolSetup, price: Any) -> Any:
+        """Return account currency per unit of the symbol's base currency, for positions opened at `price`."""
+        if symbol.currency_base == self.account.currency:
+            return 1.0
+        if symbol.currency_profit == self.account.currency:
+            return price
+        return rate(symbol.currency_base, self.account, self.symbols.values(), self.price)

@@ -11,6 +11,7 @@ from brokers.simulator.books import BUY, SELL, Books, sign
 from brokers.simulator.feed import Feed, FeedSpec, Ticks
 from brokers.simulator.server_time import offset
 from brokers.simulator.state import Deal, Moved, OpenPosition, Order, State
+from brokers.simulator.worth import Worth
 from core.clock import Clock
 
 IN, OUT = 0, 1
@@ -37,6 +38,7 @@ class Exchange:
     def __init__(self, state_file: Path, clock: Clock) -> None:
         self.clock = clock
         self.state = State(state_file)
+        self.worth = Worth(self.state)
         self._describe()
         self._touches: dict[str, tuple[float, float, float, float]] | None = None
         self._checked = float(self.state.meta["processed"])
@@ -159,18 +161,11 @@ class Exchange:
 
     def _ruined(self, symbol: str, ticks: Ticks) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Tell at which ticks of one symbol the margin level is at or below stop-out."""
-        margin = self.books.margin(self.state.positions.values())
+        margin = self.margin()
         if margin <= 0:
             return np.zeros(len(ticks), dtype=bool)
-        setup = self.symbols[symbol]
-        equity = np.full(len(ticks), self.state.meta["balance"] + self.state.meta["credit"])
-        scale = setup.contract_size * (self.books.profit_rate(setup) if self._prices.get(symbol) else 1.0)
-        for p in self.state.positions.values():
-            if p.symbol != symbol:
-                equity += self.books.floating(p) + p.swap
-                continue
-            closing = ticks.bid if p.type == BUY else ticks.ask
-            equity += (closing - p.price_open) * (sign(p.type) * p.volume * scale) + p.swap
+        cash = self.state.meta["balance"] + self.state.meta["credit"]
+        equity = cash + self.worth.floating_along(self.books, self.symbols[symbol], ticks.bid, ticks.ask)
         return np.asarray(equity / margin * 100 <= self.account.stop_out_level)
 
     def _apply_tick(self, symbol: str, bid: float, ask: float, at: float) -> bool:
@@ -198,7 +193,8 @@ class Exchange:
             level = self.margin_level()
             if level == 0.0 or level > self.account.stop_out_level:
                 break
-            worst = min(self.state.positions.values(), key=lambda p: self.books.floating(p) + p.swap)
+            profits = self.profits()
+            worst = min(self.state.positions.values(), key=lambda p: profits[p.identifier] + p.swap)
             bid, ask = self._prices[worst.symbol] or (worst.price_open, worst.price_open)
             closing = bid if worst.type == BUY else ask
             self._close_by_broker(worst, closing, at, SO, f"[so {level:.1f}%]")
@@ -225,12 +221,16 @@ class Exchange:
 
     def equity(self) -> float:
         """Balance + credit + floating profit + swap."""
-        floating = sum(self.books.floating(p) + p.swap for p in self.state.positions.values())
-        return float(round(self.state.meta["balance"] + self.state.meta["credit"] + floating, 2))
+        cash = self.state.meta["balance"] + self.state.meta["credit"]
+        return float(round(cash + self.worth.floating(self.books), 2))
+
+    def profits(self) -> dict[int, float]:
+        """Each position's profit if it were closed now, by identifier."""
+        return self.worth.profits(self.books)
 
     def margin(self) -> float:
         """Margin in use."""
-        return self.books.margin(self.state.positions.values())
+        return self.worth.margin(self.books)
 
     def margin_level(self) -> float:
         """Equity / margin in percent; 0.0 without margin in use."""

@@ -182,7 +182,7 @@ class Reading(Connection):
         if exchange is None or not self._filters_fit(args, filters):
             return None
         found = [p for p in exchange.state.positions.values() if self._chosen(exchange, p, filters)]
-        return tuple(rows.position(exchange, p) for p in found)
+        return rows.positions(exchange, found)
 
     def orders_total(self, /) -> int | None:
         """Count the resting orders."""

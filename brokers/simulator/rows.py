@@ -1,5 +1,7 @@
 """Turn the simulator's rows into the module's structs, with times on the server's clock."""
 
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ from brokers.simulator.books import BUY
 from brokers.simulator.exchange import Exchange
 from brokers.simulator.server_time import to_server
 from brokers.simulator.state import Deal, OpenPosition, Order
-from brokers.simulator.structs import Struct, make
+from brokers.simulator.structs import TYPES, Struct, make
 
 
 def times(exchange: Exchange, name: str, at: float) -> dict[str, int]:
@@ -16,31 +18,29 @@ def times(exchange: Exchange, name: str, at: float) -> dict[str, int]:
     return {name: int(server), f"{name}_msc": round(server * 1000)}
 
 
-def position(exchange: Exchange, p: OpenPosition) -> Struct:
-    """Make a TradePosition."""
-    quote = exchange.books.price(p.symbol)
-    now = 0.0 if quote is None else quote[0] if p.type == BUY else quote[1]
-    return make(
-        "TradePosition",
-        {
-            "ticket": p.ticket,
-            **times(exchange, "time", p.opened),
-            **times(exchange, "time_update", p.updated),
-            "type": p.type,
-            "magic": p.magic,
-            "identifier": p.identifier,
-            "reason": p.reason,
-            "volume": p.volume,
-            "price_open": p.price_open,
-            "sl": p.sl,
-            "tp": p.tp,
-            "price_current": now,
-            "swap": p.swap,
-            "profit": exchange.books.floating(p),
-            "symbol": p.symbol,
-            "comment": p.comment,
-        },
-    )
+def positions(exchange: Exchange, found: Iterable[OpenPosition]) -> tuple[Struct, ...]:
+    """Make TradePositions, in the order of FIELDS and without names: this is read several times a second."""
+    profits = exchange.profits()
+    to_struct, kind = TYPES["TradePosition"], exchange.account.server_clock
+    made = []
+    for p in found:
+        quote = exchange.books.price(p.symbol)
+        now = 0.0 if quote is None else quote[0] if p.type == BUY else quote[1]
+        opened, updated = _server_ms(kind, p.opened), _server_ms(kind, p.updated)
+        made.append(
+            to_struct(
+                (
+                    p.ticket, opened // 1000, opened, updated // 1000, updated, p.type, p.magic, p.identifier, p.reason,
+                    p.volume, p.price_open, p.sl, p.tp, now, p.swap, profits[p.identifier], p.symbol, p.comment, "",
+                )
+            )
+        )  # fmt: skip
+    return tuple(made)
+
+
+@lru_cache(maxsize=65_536)
+def _server_ms(kind: str, at: float) -> int:
+    return round(to_server(kind, at) * 1000)
 
 
 def order(exchange: Exchange, o: Order) -> Struct:

@@ -102,6 +102,7 @@ class State:
         self.meta: dict[str, Any] = {}
         self.positions: dict[int, OpenPosition] = {}
         self.orders: dict[int, Order] = {}
+        self.revision = 0
         self._version = -1
         if not create:
             self.reload_if_changed()
@@ -138,6 +139,7 @@ class State:
         return True
 
     def _load(self) -> None:
+        self.revision += 1
         self.meta = {k: json.loads(v) for k, v in self._db.execute("SELECT key, value FROM meta")}
         rows = self._db.execute("SELECT row FROM positions ORDER BY identifier")
         self.positions = {p.identifier: p for p in (OpenPosition(**json.loads(r[0])) for r in rows)}
@@ -151,6 +153,7 @@ class State:
         Raises Moved, having changed nothing but what is in memory, when another process was faster.
         """
         self._db.execute("BEGIN IMMEDIATE")
+        self.revision += 1
         try:
             if self._version != -1 and self.reload_if_changed():
                 raise Moved
@@ -163,6 +166,7 @@ class State:
                 self._load()
             raise
         self._db.execute("COMMIT")
+        self.revision += 1
 
     def next(self, counter: str) -> int:
         """Take the next order or deal ticket."""

@@ -104,9 +104,12 @@ def test_good_types_unknown_keys_and_a_comment_of_29_characters_pass(rig: Rig) -
 
 def test_calling_conventions(rig: Rig) -> None:
     mt5: Any = rig.mt5
-    for bad in (lambda: mt5.account_info(1), lambda: mt5.symbol_info(symbol="EURUSD"), lambda: mt5.last_error(1)):
-        with pytest.raises(TypeError):
-            bad()
+    with pytest.raises(TypeError):
+        mt5.account_info(1)
+    with pytest.raises(TypeError):
+        mt5.symbol_info(symbol="EURUSD")
+    with pytest.raises(TypeError):
+        mt5.last_error(1)
     assert mt5.positions_get("EURUSD") is None
     assert mt5.last_error()[0] == -2
     assert mt5.positions_get(name="EURUSD") is None

@@ -1,0 +1,117 @@
+"""What all open positions are worth together: arrays, kept while neither positions nor prices change."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brokers.simulator.account import SymbolSetup
+from brokers.simulator.books import BUY, Books
+from brokers.simulator.state import State
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The open positions of one symbol as columns; `lots_times_contract` is signed, plus for buys."""
+
+    identifiers: list[int]
+    is_buy: NDArray[np.bool_]
+    volume: Floats
+    price_open: Floats
+    lots_times_contract: Floats
+    swap: float
+
+
+class Worth:
+    """Floating profit, swap and margin of one account's open positions."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._tables: dict[str, Table] = {}
+        self._revision = -1
+        self._key: tuple[Any, ...] | None = None
+        self._profits: dict[int, float] = {}
+        self._floating = 0.0
+        self._margin = 0.0
+
+    def profits(self, books: Books) -> dict[int, float]:
+        """Return every position's profit if it were closed now, by identifier."""
+        self._refresh(books)
+        return self._profits
+
+    def floating(self, books: Books) -> float:
+        """Return the sum of profits and swaps."""
+        self._refresh(books)
+        return self._floating
+
+    def margin(self, books: Books) -> float:
+        """Return the margin in use: of hedged volume only the larger side is charged."""
+        self._refresh(books)
+        return self._margin
+
+    def floating_along(self, books: Books, setup: SymbolSetup, bid: Floats, ask: Floats) -> Floats:
+        """Return profits and swaps at each of one symbol's ticks, with the other symbols' prices as they are."""
+        self._refresh(books)
+        others = self._floating
+        table = self._tables.get(setup.name)
+        if table is None:
+            return np.full(len(bid), others)
+        own = sum(self._profits[i] for i in table.identifiers) + table.swap
+        rate = books.profit_rate(setup) if books.price(setup.name) else 1.0
+        total = np.full(len(bid), others - own + table.swap)
+        for closing, side in ((bid, table.is_buy), (ask, ~table.is_buy)):
+            units = table.lots_times_contract[side]
+            total += (closing * units.sum() - (units * table.price_open[side]).sum()) * rate
+        return total
+
+    def _refresh(self, books: Books) -> None:
+        key = (self._state.revision, *(books.price(name) for name in books.symbols))
+        if key == self._key:
+            return
+        if self._revision != self._state.revision:
+            self._tables = self._columns(books)
+            self._revision = self._state.revision
+        self._profits = {}
+        floating = margin = 0.0
+        for name, table in self._tables.items():
+            setup = books.symbols[name]
+            profits = self._profits_of(books, setup, table)
+            self._profits |= zip(table.identifiers, profits, strict=True)
+            floating += sum(profits) + table.swap
+            margin += self._margin_of(books, setup, table)
+        self._floating, self._margin, self._key = floating, float(round(margin, 2)), key
+
+    def _columns(self, books: Books) -> dict[str, Table]:
+        tables = {}
+        for name, setup in books.symbols.items():
+            found = [p for p in self._state.positions.values() if p.symbol == name]
+            if not found:
+                continue
+            is_buy = np.array([p.type == BUY for p in found])
+            volume = np.array([p.volume for p in found])
+            tables[name] = Table(
+                [p.identifier for p in found],
+                is_buy,
+                volume,
+                np.array([p.price_open for p in found]),
+                np.where(is_buy, 1, -1) * setup.contract_size * volume,
+                sum(p.swap for p in found),
+            )
+        return tables
+
+    def _profits_of(self, books: Books, setup: SymbolSetup, table: Table) -> list[float]:
+        quote = books.price(setup.name)
+        if quote is None:
+            return [0.0] * len(table.identifiers)
+        closing = np.where(table.is_buy, *quote)
+        gross = (closing - table.price_open) * np.where(table.is_buy, 1, -1) * setup.contract_size * table.volume
+        found: list[float] = (np.rint(gross * books.profit_rate(setup) * 100) / 100 + 0.0).tolist()
+        return found
+
+    def _margin_of(self, books: Books, setup: SymbolSetup, table: Table) -> float:
+        each = setup.contract_size * table.volume / books.account.leverage
+        each = each * books.margin_rates(setup, table.price_open)
+        return float(max(each[table.is_buy].sum(), each[~table.is_buy].sum()))
