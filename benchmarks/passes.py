@@ -36,6 +36,7 @@ from cycles.models import Cycle
 from engine.gate import SendGate, SendJournal
 from engine.jobs import percentile
 from engine.lease import HeldLease
+from engine.memory import settle
 from orders.manager import OrdersManager
 from orders.models import Order
 from strategies.models import Bot, BotConfig
@@ -116,6 +117,7 @@ def measure(orders: int, passes: int) -> dict[str, Any]:
                 Order.objects.filter(account=account, identifier=p.identifier).update(profit=round(p.profit, 2))
 
         manager.run()
+        settle()
         baseline = timed(row_by_row, BASELINE_PASSES, tick)
         Order.objects.filter(account=account).update(profit=0)
         manager.run()

@@ -7,6 +7,7 @@ from django.utils.module_loading import import_string
 
 from core.clock import SystemClock
 from core.ids import SystemIds
+from engine.memory import settle
 from engine.models import EngineProcess
 from engine.registry import is_alive, this_host
 from engine.runner import Runner, orphan_watch
@@ -17,6 +18,7 @@ def run_runner(token: str, labels: Sequence[str] = ()) -> str:
     twin = EngineProcess.objects.filter(name__endswith=f":{token}", host=this_host()).first()
     if twin is not None and is_alive(twin):
         return f"runner {token} runs already"
+    settle()
     with import_string(settings.DATABASE_SESSION)():
         return Runner(
             clock=SystemClock(), ids=SystemIds(), token=token, labels=list(labels), is_orphan=orphan_watch()
