@@ -1,35 +1,23 @@
 """The simulated broker: fills, stops, pending orders, swaps and stop-outs, in the order of the ticks."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from brokers.simulator.account import spec_from, symbols_from
-from brokers.simulator.books import BUY, SELL, Books, sign
+from brokers.simulator.books import BUY, Books, sign
 from brokers.simulator.feed import Feed, FeedSpec, Ticks
+from brokers.simulator.fills import Fill, fill_close, fill_open
 from brokers.simulator.server_time import offset
-from brokers.simulator.state import Deal, Moved, OpenPosition, Order, State
+from brokers.simulator.state import Moved, OpenPosition, Order, State
 from brokers.simulator.worth import Worth
 from core.clock import Clock
 
-IN, OUT = 0, 1
-CLIENT, EXPERT, SL, TP, SO = 0, 3, 4, 5, 6
-CANCELED, FILLED, REJECTED, EXPIRED = 2, 4, 5, 6
-LIMITS, STOPS = (2, 3), (4, 5)
+EXPERT, SL, TP, SO = 3, 4, 5, 6
+CANCELED, REJECTED = 2, 5
 DAY = 86_400
 NEVER = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """What came of a market order."""
-
-    order: int
-    deal: int
-    price: float
-    volume: float
 
 
 class Exchange:
@@ -246,55 +234,10 @@ class Exchange:
         price = ask if kind == BUY else bid
         with self.state.change():
             order = Order(self.state.next("order"), symbol, kind, volume, 0.0, 0.0, sl, tp, magic, comment, at)
-            deal = self._open(order, price, at)
+            fill = fill_open(self.state, self.books, order, price, at)
             self.state.meta["processed"] = at
         self._touches = None
-        return Fill(order.ticket, deal, price, volume)
-
-    def _open(self, order: Order, price: float, at: float) -> int:
-        """Fill an order into a new position, inside a change; return the deal's ticket."""
-        setup = self.symbols[order.symbol]
-        kind = order.type % 2
-        order.state, order.done, order.position_id, order.volume_left = FILLED, at, order.ticket, 0.0
-        self.state.finish_order(order)
-        fee = -round(setup.commission_per_lot * order.volume, 2)
-        deal = Deal(
-            self.state.next("deal"),
-            order.ticket,
-            order.ticket,
-            order.symbol,
-            kind,
-            IN,
-            order.reason,
-            order.volume,
-            price,
-            0.0,
-            0.0,
-            fee,
-            order.magic,
-            order.comment,
-            at,
-        )
-        self.state.add_deal(deal)
-        self.state.put_position(
-            OpenPosition(
-                order.ticket,
-                order.ticket,
-                order.symbol,
-                kind,
-                order.volume,
-                price,
-                order.sl,
-                order.tp,
-                0.0,
-                order.magic,
-                order.comment,
-                at,
-                at,
-                order.reason,
-            )
-        )
-        return deal.ticket
+        return fill
 
     def close(self, position: OpenPosition, volume: float, magic: int, comment: str) -> Fill:
         """Close all or a part of a position at the current price."""
@@ -302,66 +245,14 @@ class Exchange:
         bid, ask = self._prices[position.symbol] or (0.0, 0.0)
         price = bid if position.type == BUY else ask
         with self.state.change():
-            fill = self._close(position, volume, price, at, EXPERT, magic, comment)
+            fill = fill_close(self.state, self.books, position, volume, price, at, EXPERT, magic, comment)
             self.state.meta["processed"] = at
         self._touches = None
         return fill
 
-    def _close(
-        self, p: OpenPosition, volume: float, price: float, at: float, reason: int, magic: int, comment: str
-    ) -> Fill:
-        setup = self.symbols[p.symbol]
-        other = SELL if p.type == BUY else BUY
-        whole = volume >= p.volume - 1e-9
-        swap = p.swap if whole else round(p.swap * volume / p.volume, 2)
-        order = Order(
-            self.state.next("order"),
-            p.symbol,
-            other,
-            volume,
-            0.0,
-            0.0,
-            0.0,
-            0.0,
-            magic,
-            comment,
-            at,
-            FILLED,
-            at,
-            p.identifier,
-            reason,
-        )
-        self.state.finish_order(order)
-        profit = self.books.profit(setup, p.type, volume, p.price_open, price)
-        fee = -round(setup.commission_per_lot * volume, 2)
-        deal = Deal(
-            self.state.next("deal"),
-            order.ticket,
-            p.identifier,
-            p.symbol,
-            other,
-            OUT,
-            reason,
-            volume,
-            price,
-            profit,
-            swap,
-            fee,
-            magic,
-            comment,
-            at,
-        )
-        self.state.add_deal(deal)
-        if whole:
-            self.state.drop_position(p.identifier)
-        else:
-            p.volume, p.swap, p.updated = round(p.volume - volume, 8), round(p.swap - swap, 2), at
-            self.state.put_position(p)
-        return Fill(order.ticket, deal.ticket, price, volume)
-
     def _close_by_broker(self, p: OpenPosition, price: float, at: float, reason: int, comment: str) -> None:
         with self.state.change():
-            self._close(p, p.volume, price, at, reason, p.magic, comment)
+            fill_close(self.state, self.books, p, p.volume, price, at, reason, p.magic, comment)
             self.state.meta["processed"] = math.nextafter(at, -NEVER)
 
     def place(
@@ -385,7 +276,7 @@ class Exchange:
                 order.state, order.done = REJECTED, at
                 self.state.finish_order(order)
             else:
-                self._open(order, touch, at)
+                fill_open(self.state, self.books, order, touch, at)
             self.state.meta["processed"] = math.nextafter(at, -NEVER)
 
     def cancel(self, order: Order) -> None:

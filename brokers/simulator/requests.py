@@ -6,7 +6,8 @@ from typing import Any
 
 from brokers.simulator.account import SymbolSetup
 from brokers.simulator.books import BUY, SELL
-from brokers.simulator.exchange import Exchange, Fill
+from brokers.simulator.exchange import Exchange
+from brokers.simulator.fills import Fill
 from brokers.simulator.state import OpenPosition
 
 DEAL, PENDING, SLTP, MODIFY, REMOVE = 1, 5, 6, 7, 8
