@@ -105,6 +105,13 @@ def label(key: str, text: str) -> SafeString:
     return render_to_string("unfold/helpers/label.html", {"type": STATES.get(key, ""), "text": text})
 
 
+class Labelled(tuple[str, str]):
+    """A state and its text: lists make a label of it, and where a page shows one row it does so itself."""
+
+    def __html__(self) -> str:
+        return label(*self)
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
     """Give the data of Unfold's table component."""
     return {"headers": list(headers), "rows": [list(row) for row in rows]}

@@ -7,7 +7,7 @@ and stops, a manager edits. What belongs to another person's account does not ex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -26,6 +26,7 @@ from unfold.decorators import action as unfold_action
 from unfold.decorators import display as unfold_display
 from unfold.forms import BaseDialogForm
 
+from accounts.admincells import Labelled
 from accounts.models import User
 from accounts.permissions import RoleName, accounts_of, can, can_anywhere, is_superuser
 from core.clock import Clock, SystemClock
@@ -63,9 +64,19 @@ else:
 
 
 def display(**options: Any) -> Callable[[F], F]:
-    """Mark a method as a list column: Unfold's `display`, typed."""
+    """Mark a method as a list column, which a page of one row may show too: Unfold's `display`, typed."""
     marked: Callable[[F], F] = unfold_display(**options)
-    return marked
+    if "label" not in options:
+        return marked
+
+    def labelled(method: F) -> F:
+        @wraps(method)
+        def cell(*args: Any) -> Labelled:
+            return Labelled(method(*args))
+
+        return marked(cast(F, cell))
+
+    return labelled
 
 
 def person(request: HttpRequest) -> User:

@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
 
 from accounts import services
@@ -89,7 +90,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     @display(description="Equity")
     def equity(self, account: TradingAccount) -> str:
         marks: Any = getattr(account, "marks", None)
-        return NOTHING if marks is None else f"{amount(marks.equity)} {account.currency}"
+        return NOTHING if marks is None else format_html("{} {}", amount(marks.equity), account.currency)
 
     @display(description="Bots")
     def bots_running(self, account: Any) -> str:

@@ -69,12 +69,17 @@ def _leg(order: Order, floating: dict[int, tuple[float, float]]) -> tuple[Any, .
 
 
 def timeline(cycle_id: int, limit: int = TIMELINE_MAX) -> list[Entry]:
-    """Read the newest steps of the cycle's intents and its events, oldest first."""
+    """Read the newest steps of the cycle's intents and its events, oldest first.
+
+    What happened at one time stays in the order of its writing, and intents come before the events that they led to.
+    """
     steps = IntentHistory.objects.filter(intent__cycle_id=cycle_id).select_related("intent").order_by("-id")[:limit]
     events = Event.objects.filter(cycle_id=cycle_id).order_by("-id")[:limit]
-    found = [Entry(s.at, f"{s.from_state or 'new'} → {s.to_state}", s.intent, s.why or s.intent.why) for s in steps]
-    found += [Entry(e.at, e.kind, e, e.text) for e in events]
-    return sorted(found, key=lambda entry: (entry.at, entry.row.pk))[-limit:]
+    found = [
+        Entry(s.at, f"{s.from_state or 'new'} → {s.to_state}", s.intent, s.why or s.intent.why) for s in reversed(steps)
+    ]
+    found += [Entry(e.at, e.kind, e, e.text) for e in reversed(events)]
+    return sorted(found, key=lambda entry: entry.at)[-limit:]
 
 
 def timeline_table(cycle: Cycle) -> dict[str, Any]:

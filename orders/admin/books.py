@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
     FieldTextFilter,
@@ -163,4 +164,4 @@ class MarksAdmin(FactAdmin[AccountMarks]):
 
     @display(description="Margin level")
     def level(self, marks: Any) -> str:
-        return f"{amount(marks.margin_level)} %" if marks.margin_level else "–"
+        return format_html("{} %", amount(marks.margin_level)) if marks.margin_level else "–"

@@ -49,6 +49,9 @@ def test_every_model_has_a_list_and_a_page(model: type[Model], desk: Desk, as_: 
     assert client.get(url(model, "changelist"), {"q": "a1'\"%_"}).status_code == 200
     assert client.get(url(model, "change", row.pk)).status_code == 200
     assert client.get(url(model, "history", row.pk)).status_code == 200
+    for page in (client.get(url(model, "changelist")), client.get(url(model, "change", row.pk))):
+        for mark in ("&lt;span", "&lt;div", "(&#x27;"):
+            assert mark not in page.content.decode(), f"{mark}: markup, or a value of Python, is shown as text"
 
 
 @pytest.mark.parametrize("model", MODELS, ids=named)

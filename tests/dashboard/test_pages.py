@@ -1,0 +1,67 @@
+"""Overview and live page: what the server puts into them, to whom; and what their snapshot costs."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from cycles.models import Cycle
+from dashboard.selectors import live_snapshot
+from tests.dashboard.desks import START, Desk, build_desk, build_process
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return build_desk()
+
+
+def logged_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("address", ["admin:index", "live"])
+def test_pages_need_a_login(client: Client, address: str) -> None:
+    answer = client.get(reverse(address))
+    assert answer.status_code == 302
+    assert "login" in answer["Location"]
+
+
+@pytest.mark.parametrize("address", ["admin:index", "live"])
+def test_who_has_no_role_sees_empty_pages(desk: Desk, address: str) -> None:
+    answer = logged_in(desk.cem).get(reverse(address))
+    assert answer.status_code == 200
+    assert b"100100" not in answer.content
+    assert b"Demo-Server" not in answer.content
+
+
+def test_a_snapshot_holds_accounts_bots_cycles_legs_events_and_engine(desk: Desk) -> None:
+    build_process()
+    found = live_snapshot(desk.ben)
+    (account,) = found["accounts"]
+    assert (account["name"], account["equity"], account["positions"]) == ("Demo", 10_000.75, 2)
+    assert account["floating"] == pytest.approx(0.75)
+    (cycle,) = found["cycles"]
+    assert [(leg["ticket"], leg["profit"], leg["swap"]) for leg in cycle["legs"]] == [
+        (100_100, 1.5, 0.0),
+        (100_101, -0.5, -0.25),
+    ]
+    assert [bot["name"] for bot in found["bots"]] == ["Grid"]
+
+
+def test_a_snapshot_costs_the_same_number_of_queries_with_ten_times_as_much(
+    desk: Desk, django_assert_max_num_queries: Any
+) -> None:
+    for n in range(2, 12):
+        Cycle.objects.create(
+            account=desk.account, bot=desk.bot, config=desk.cycle.config, number=n, symbol="EURUSD", side="sell",
+            opened_at=START + timedelta(minutes=n),
+        )  # fmt: skip
+    with django_assert_max_num_queries(16):
+        assert len(live_snapshot(desk.ada)["cycles"]) == 11
