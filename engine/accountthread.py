@@ -15,10 +15,8 @@ from core.clock import Clock
 from core.ids import Ids
 from engine.gate import SendGate, SendJournal
 from engine.lease import HeldLease
-from engine.models import EngineState
-from engine.session import AccountSession, write_state
-from events.services import record
-from orders.gate import LeaseLost, fenced
+from engine.session import AccountSession, show_failure
+from orders.gate import LeaseLost
 
 log = logging.getLogger("trading.engine")
 
@@ -140,19 +138,8 @@ class AccountThread(threading.Thread):
 
     def _show(self, message: str) -> None:
         """Let the pages say why the account is not traded."""
-        gate = SendGate(self._lease, SendJournal(self._var_dir / "journal" / f"account-{self.account_id}"), self._clock)
+        journal = SendJournal(self._var_dir / "journal" / f"account-{self.account_id}")
         try:
-            shown = EngineState.objects.filter(account_id=self.account_id).values_list("error_message", flat=True)
-            if shown.first() == message[:500]:
-                return
-            at = self._clock.now()
-            fields = {
-                "status": EngineState.Status.ERROR,
-                "error_message": message[:500],
-                "manager_health_status": EngineState.Health.UNHEALTHY,
-            }
-            write_state(gate, fields, at=at)
-            with fenced(gate):
-                record(kind="ERROR", level="error", text=message[:500], account_id=self.account_id, at=at)
+            show_failure(SendGate(self._lease, journal, self._clock), message, at=self._clock.now())
         except DatabaseError:
             connection.close_if_unusable_or_obsolete()

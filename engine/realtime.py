@@ -1,6 +1,7 @@
 """The realtime job: fresh prices, best net of trailing cycles, and every watch of the account in one step (S4)."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from core.clock import Clock
 from core.numbers import moved
@@ -25,6 +26,7 @@ class Realtime:
         self.clock = clock
         self._best: dict[int, float] = {}
         self._said_at: float | None = None
+        self.ran_at: datetime | None = None
 
     def run(self) -> bool:
         """Make one pass; tell whether anything was sent. Raises ReadError."""
@@ -32,6 +34,7 @@ class Realtime:
         symbols = sorted({instance.symbol for instance in asked})
         self.market.refresh(symbols)
         self._say_prices(symbols)
+        self.ran_at = self.clock.now()
         for answer in asked.values():
             self._follow_best(answer)
         watches = WatchSet.build([(instance, answer.watches, answer.view) for instance, answer in asked.items()])

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ class AccountSession:
 
         Raises BrokerError with what to do when the terminal can't be reached or the login is refused; LeaseLost.
         """
+        try:
+            self.gateway.connect()
+            self._reconcile()
+        except BrokerError as problem:
+            self.gateway.close()
+            show_failure(self.gate, str(problem), at=self.clock.now())
+            raise
+        except BaseException:
+            self.gateway.close()
+            raise
+
+    def _reconcile(self) -> None:
         at = self.clock.now()
         self._write_state(status=EngineState.Status.STARTING, error_message="")
         with fenced(self.gate):
@@ -82,11 +95,6 @@ class AccountSession:
                 reason="the books are not compared with the broker yet",
                 at=at,
             )
-        try:
-            self.gateway.connect()
-        except BrokerError as problem:
-            self.fail(str(problem))
-            raise
         drop_unsent(self.gate, at=at)
         doubt_sent(self.gate, at=at)
         self.orders.force_order_sync()
@@ -97,7 +105,8 @@ class AccountSession:
                 account_id=self.account_id, cause=START_UP, why="the books equal the broker", at=self.clock.now()
             )
             record(kind="ENGINE_STARTED", text="Trading engine runs this account.", account_id=self.account_id, at=at)
-        self._write_state(status=self._running_or_paused(), error_message="", prehistoric_data_loaded=True)
+        loaded = self.market.load_history(sorted({s for bot in self.trader.bots() for s in bot.symbols}))
+        self._write_state(status=self._running_or_paused(), error_message="", prehistoric_data_loaded=loaded)
 
     def step(self) -> float:
         """Run every job that is due; return the seconds until the next one is. Raises LeaseLost."""
@@ -125,16 +134,6 @@ class AccountSession:
             log.info("account %s: another engine holds it already", self.account_id)
         finally:
             self.gateway.close()
-
-    def fail(self, message: str) -> None:
-        """Show why the account is not traded."""
-        self._write_state(
-            status=EngineState.Status.ERROR,
-            error_message=message[:500],
-            manager_health_status=EngineState.Health.UNHEALTHY,
-        )
-        with fenced(self.gate):
-            record(kind="ERROR", level="error", text=message[:500], account_id=self.account_id, at=self.clock.now())
 
     def statistics(self) -> dict[str, Any]:
         """Return job, order and cycle statistics and why bots did not act; the pages and the API show them."""
@@ -195,9 +194,9 @@ class AccountSession:
             error_message="",
             statistics=self.statistics(),
             active_positions_count=len(last.book.positions) if last is not None else 0,
-            last_strategy_run=at,
-            last_realtime_run=at,
-            last_indication_run=at,
+            last_strategy_run=self.trader.ran_at,
+            last_realtime_run=self.realtime.ran_at,
+            last_indication_run=self.market.indicated_at,
         )
 
     def _heartbeat(self) -> None:
@@ -221,7 +220,7 @@ class AccountSession:
         write_state(self.gate, fields, at=self.clock.now())
 
 
-def write_state(gate: SendGate, fields: Mapping[str, Any], *, at: Any) -> None:
+def write_state(gate: SendGate, fields: Mapping[str, Any], *, at: datetime) -> None:
     """Write what changed of the account's engine state and publish it; the age alone is published without a write."""
     with fenced(gate):
         state, _ = EngineState.objects.get_or_create(account_id=gate.account_id)
@@ -239,3 +238,19 @@ def write_state(gate: SendGate, fields: Mapping[str, Any], *, at: Any) -> None:
                 "error": state.error_message,
             },
         )
+
+
+def show_failure(gate: SendGate, message: str, *, at: datetime) -> None:
+    """Show why the account is not traded; the same reason again is not told again. Raises LeaseLost."""
+    message = message[:500]
+    shown = EngineState.objects.filter(account_id=gate.account_id).values_list("error_message", flat=True).first()
+    if shown == message:
+        return
+    fields = {
+        "status": EngineState.Status.ERROR,
+        "error_message": message,
+        "manager_health_status": EngineState.Health.UNHEALTHY,
+    }
+    write_state(gate, fields, at=at)
+    with fenced(gate):
+        record(kind="ERROR", level="error", text=message, account_id=gate.account_id, at=at)

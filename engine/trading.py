@@ -75,6 +75,7 @@ class Trader:
         self.ids = ids
         self.asked: dict[Instance, Asked] = {}
         self.sent = 0
+        self.ran_at: datetime | None = None
         self._due: dict[int, float] = {}
 
     def bots(self) -> list[Bot]:
@@ -89,6 +90,7 @@ class Trader:
 
     def run(self) -> int:
         """Ask every bot whose interval has passed; return the number of requests sent."""
+        self.ran_at = self.clock.now()
         ticks = self.clock.ticks()
         due = [b for b in self.bots() if self._due.get(b.pk, 0.0) <= ticks]
         for bot in due:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from brokers.domain import Candle, Quote, SymbolSpec
-from brokers.gateway import Gateway
+from brokers.gateway import Gateway, SymbolError
 from core.clock import Clock
 from marketdata.indications import average_true_range, direction
 
@@ -23,6 +23,7 @@ class Market:
         self._specs: dict[str, tuple[datetime, SymbolSpec]] = {}
         self._candles: dict[str, tuple[int, tuple[Candle, ...]]] = {}
         self.quotes: dict[str, Quote] = {}
+        self.indicated_at: datetime | None = None
 
     def refresh(self, symbols: Iterable[str]) -> dict[str, Quote]:
         """Read the latest quote of each symbol. Raises ReadError."""
@@ -58,6 +59,17 @@ class Market:
         bars = self.candles(symbol)
         return average_true_range([c.high for c in bars], [c.low for c in bars], [c.close for c in bars])
 
+    def load_history(self, symbols: Iterable[str]) -> bool:
+        """Read the candles that indications start from; tell whether every symbol has some. Raises ReadError."""
+        complete = True
+        for symbol in symbols:
+            try:
+                complete &= bool(self.candles(symbol))
+            except SymbolError:
+                complete = False
+        return complete
+
     def signals(self, symbol: str) -> dict[str, float]:
         """Return the indications that strategies may follow, computed on closed candles."""
+        self.indicated_at = self._clock.now()
         return {"direction": direction([c.close for c in self.candles(symbol)], self.atr(symbol))}

@@ -101,11 +101,16 @@ def _field(name: str, info: FieldInfo) -> forms.Field:
 
 def _range_text(bounds: dict[str, Any]) -> str:
     parts = [
-        f"{word} {getattr(bounds[name], attribute):g}"
+        f"{word} {_written(getattr(bounds[name], attribute))}"
         for name, attribute, word in (("Gt", "gt", "above"), ("Ge", "ge", "from"), ("Le", "le", "to"))
         if name in bounds
     ]
     return f"({' '.join(parts)})" if parts else ""
+
+
+def _written(value: float) -> str:
+    """Write a limit as people do: 1,000,000 and 0.1, never 1e+06."""
+    return f"{value:,.10f}".rstrip("0").rstrip(".")
 
 
 def config_form(spec: StrategySpec, initial: dict[str, Any] | None = None) -> type[ParamsForm]:

@@ -25,6 +25,11 @@ class StrategySpec:
     title: str
     doc: str
 
+    @property
+    def paragraphs(self) -> list[str]:
+        """The description without the line ends and marks of its source."""
+        return [" ".join(part.split()).replace("`", "") for part in self.doc.split("\n\n")]
+
 
 _registered: dict[str, StrategySpec] = {}
 _problems: list[str] = []
