@@ -74,6 +74,9 @@ class Env(BaseSettings):
         0.1, ge=0.01, le=60, description="Shortest interval of a bot's decisions and of the command inbox, seconds."
     )
     heartbeat_interval: float = Field(60, ge=1, le=3600, description="Seconds between two heartbeats of an engine.")
+    trading_runners: int = Field(
+        2, ge=1, le=16, description="Runner processes of a host; one that dies is replaced, its accounts go to others."
+    )
     mt5_login: int | None = Field(None, ge=1, description="Login of a first account, made when the database is empty.")
     mt5_password: SecretStr | None = Field(None, description="Password of that account.")
     mt5_server: str | None = Field(None, description="Trade server of that account, as the terminal shows it.")

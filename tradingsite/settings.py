@@ -169,7 +169,7 @@ if IS_PRODUCTION:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 
-Q_CLUSTER = queue_settings()
+Q_CLUSTER = queue_settings(ENV.trading_runners)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
@@ -199,6 +199,7 @@ TRADING_ENV = ENV.trading_env
 MAX_BOTS = ENV.max_bots
 UPDATE_INTERVAL = ENV.update_interval
 HEARTBEAT_INTERVAL = ENV.heartbeat_interval
+RUNNERS = ENV.trading_runners
 LOG_LEVEL = ENV.log_level
 MT5_LOGIN = ENV.mt5_login
 MT5_PASSWORD = ENV.mt5_password.get_secret_value() if ENV.mt5_password is not None else None

@@ -34,11 +34,10 @@ class RunnerPool:
         self.deaths += forget_dead()
         tokens = {row.name.rpartition(":")[2] for row in runners_here() if not row.stop_requested}
         now = self._clock.now()
-        self._dispatched = {
-            token: at
-            for token, at in self._dispatched.items()
-            if token not in tokens and now - at < timedelta(seconds=DISPATCH_SECONDS)
-        }
+        lost = {t for t, at in self._dispatched.items() if now - at >= timedelta(seconds=DISPATCH_SECONDS)}
+        if lost:
+            remove_queued(lost)
+        self._dispatched = {t: at for t, at in self._dispatched.items() if t not in tokens | lost}
         for _ in range(self.wanted - len(tokens) - len(self._dispatched)):
             token = self._ids.token(8)
             async_task(TASK, token, self._labels, cluster=QUEUE, task_name=f"runner {token}")

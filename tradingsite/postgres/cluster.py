@@ -181,7 +181,9 @@ class Cluster:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.answers():
             if self._postmaster() is None:
+                # A killed server that nobody has collected yet would look alive to the new one
                 (place.data / "postmaster.pid").unlink(missing_ok=True)
+                (place.run / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
                 done = self._pg_ctl(place, "start", "-w", "-t", str(START_TIMEOUT_S), "-l", str(place.log))
                 # Children of a killed server need a moment to notice, and hold its memory until then.
                 if done != 0 and "shared memory block" not in place.log_tail(TAIL_LINES):

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--demo", action="store_true", help="make a demo account with two bots, if there is none")
         parser.add_argument("--seconds", type=float, help="stop after so many seconds and print a report")
         parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
-        parser.add_argument("--runners", type=int, default=2, help="runner processes on this host (default 2)")
+        parser.add_argument("--runners", type=int, default=settings.RUNNERS, help="runner processes on this host")
         parser.add_argument("--label", action="append", default=[], help="a placement of this host; repeatable")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -64,7 +64,7 @@ class Command(BaseCommand):
             runners=options["runners"],
             web=web,
             labels=options["label"],
-            environment=_environment(web),
+            environment=_environment(web) | {"TRADING_RUNNERS": str(options["runners"])},
         )
         supervisor = Supervisor(plan, clock=clock, ids=SystemIds())
         since, began = clock.now(), clock.ticks()
