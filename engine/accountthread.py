@@ -15,7 +15,8 @@ from core.clock import Clock
 from core.ids import Ids
 from engine.gate import SendGate, SendJournal
 from engine.lease import HeldLease
-from engine.session import AccountSession, show_failure
+from engine.models import EngineState
+from engine.session import AccountSession, show_failure, write_state
 from orders.gate import LeaseLost
 
 log = logging.getLogger("trading.engine")
@@ -73,7 +74,10 @@ class AccountThread(threading.Thread):
                 session.start()
                 self._session = session
                 pause = RESTART_PAUSE_SECONDS
-                self._step_until_over(session)
+                try:
+                    self._step_until_over(session)
+                finally:
+                    session.gateway.close()
                 return
             except LeaseLost:
                 raise
@@ -86,6 +90,7 @@ class AccountThread(threading.Thread):
             self.restarts += 1
             self._wait(pause)
             pause = min(RESTART_PAUSE_LONGEST, pause * 2)
+        write_state(self._gate(), {"status": EngineState.Status.STOPPED, "error_message": ""}, at=self._clock.now())
 
     def _make_session(self) -> AccountSession:
         account = TradingAccount.objects.get(pk=self.account_id)
@@ -138,8 +143,11 @@ class AccountThread(threading.Thread):
 
     def _show(self, message: str) -> None:
         """Let the pages say why the account is not traded."""
-        journal = SendJournal(self._var_dir / "journal" / f"account-{self.account_id}")
         try:
-            show_failure(SendGate(self._lease, journal, self._clock), message, at=self._clock.now())
+            show_failure(self._gate(), message, at=self._clock.now())
         except DatabaseError:
             connection.close_if_unusable_or_obsolete()
+
+    def _gate(self) -> SendGate:
+        journal = SendJournal(self._var_dir / "journal" / f"account-{self.account_id}")
+        return SendGate(self._lease, journal, self._clock)

@@ -94,6 +94,7 @@ class AccountSession:
                 cause=START_UP,
                 reason="the books are not compared with the broker yet",
                 at=at,
+                level="info",
             )
         drop_unsent(self.gate, at=at)
         doubt_sent(self.gate, at=at)

@@ -15,6 +15,7 @@ from core.outcome import Accepted
 from cycles import selectors as cycle_selectors
 from cycles.services import mark_closing, next_number, open_cycle
 from engine.proposals import close_proposal, leg_proposal, refusals_before
+from events.services import record
 from marketdata.quotes import Market
 from orders import services as order_services
 from orders.gate import Gate, fenced
@@ -29,6 +30,8 @@ from strategies.domain import AddLeg, CloseCycle, CloseLeg, CycleView, Decision,
 from strategies.models import Bot
 
 ACTIONS_MAX = 20
+# Codes of refusals that no price and no time will lift
+NEEDS_A_PERSON = frozenset({"volume"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Trader:
         self.sent = 0
         self.ran_at: datetime | None = None
         self._due: dict[int, float] = {}
+        self._said: dict[Instance, set[str]] = {}
 
     def bots(self) -> list[Bot]:
         """Read the bots that are to be asked: running ones, and paused ones for their exits."""
@@ -152,6 +156,7 @@ class Trader:
         if decision is None:
             return False
         asked = self.asked[Instance(bot.pk, symbol)] = Asked(view, decision, decision.watches)
+        self._say_what_needs_a_person(bot, symbol, decision)
         sent = 0
         for action in decision.actions[:ACTIONS_MAX]:
             trace = _trace(quote, woken_by, action)
@@ -190,6 +195,22 @@ class Trader:
             return None
         self._unpark(bot, "strategy", "the strategy answers again", current)
         return decision
+
+    def _say_what_needs_a_person(self, bot: Bot, symbol: str, decision: Decision) -> None:
+        """Tell once, in the journal, of refusals that last until somebody changes the configuration."""
+        details = {r.detail for r in decision.refusals if r.code in NEEDS_A_PERSON}
+        new = details - self._said.get(Instance(bot.pk, symbol), set())
+        self._said[Instance(bot.pk, symbol)] = details
+        for detail in sorted(new):
+            with fenced(self.gate):
+                record(
+                    kind="ENTRY_REFUSED",
+                    level="warning",
+                    text=f"{bot.name} can't trade {symbol}: {detail}",
+                    account_id=self.account_id,
+                    bot_id=bot.pk,
+                    at=self.clock.now(),
+                )
 
     def _park(self, bot: Bot, cause: str, reason: str, current: _Round) -> None:
         """Forbid a bot's entries until the cause is gone, saying why once."""

@@ -17,9 +17,16 @@ def _standing(account_id: int, bot_id: int | None, cause: str) -> Q:
 
 @transaction.atomic
 def raise_block(
-    *, account_id: int, cause: str, reason: str, at: datetime, bot_id: int | None = None, by_id: int | None = None
+    *,
+    account_id: int,
+    cause: str,
+    reason: str,
+    at: datetime,
+    bot_id: int | None = None,
+    by_id: int | None = None,
+    level: str = "warning",
 ) -> Block:
-    """Forbid entries on an account, or on one bot; the same cause raised twice is one block."""
+    """Forbid entries on an account, or on one bot; the same cause raised twice is one block. `level` is its event's."""
     standing = _standing(account_id, bot_id, cause)
     block, created = Block.objects.filter(standing).get_or_create(
         defaults={
@@ -34,7 +41,7 @@ def raise_block(
     if created:
         record(
             kind="BLOCK_RAISED",
-            level="warning",
+            level=level,
             text=f"No new entries ({cause}): {reason}"[:500],
             account_id=account_id,
             bot_id=bot_id,

@@ -291,7 +291,8 @@ def _volume(level: int, side: Side, view: View, params: CycleTraderParams, answe
     if volume < view.spec.volume_min or volume > view.spec.volume_max:
         answer.refuse(
             "volume",
-            f"{lots:g} lots, {view.spec.name} takes {view.spec.volume_min:g} to {view.spec.volume_max:g}",
+            f"{lots:g} lots: {view.spec.name} takes {view.spec.volume_min:g} to {view.spec.volume_max:g}; "
+            "change lot_size, or how it grows",
             side,
         )
         return None

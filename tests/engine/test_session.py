@@ -173,7 +173,8 @@ def test_a_lot_below_the_minimum_is_a_refusal_that_says_why(world: World) -> Non
     world.run(5)
     assert world.truth.positions == ()
     (refusals,) = world.session.statistics()["refusals"].values()
-    assert any("0.01" in text for text in refusals)
+    assert refusals[0] == ("volume: 0.001 lots: EURUSD takes 0.01 to 100; change lot_size, or how it grows")
+    assert Event.objects.filter(kind="ENTRY_REFUSED").count() == 1
 
 
 def test_an_unknown_symbol_is_said_and_other_bots_go_on(world: World) -> None:

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from accounts.models import TradingAccount
-from accounts.services import set_desired_state
+from accounts.selectors import password_of
+from accounts.services import set_desired_state, set_password
 from core.clock import SystemClock
 from cycles.models import Cycle
 from engine.models import EngineProcess, EngineState
@@ -77,6 +78,20 @@ def test_pause_and_resume_from_the_database_reach_a_running_engine(engine: Engin
         engine.until(partial(is_shown, state), f"the engine to be {state}")
     engine.interrupt()
     assert EngineState.objects.get().status == "stopped"
+
+
+def test_a_wrong_password_is_told_at_the_terminal_and_healed_without_a_restart(engine: Engine) -> None:
+    engine.until_it_trades_on()
+    account, now = TradingAccount.objects.get(), SystemClock().now
+    right = password_of(account)
+    for password, shown in (("wrong", "error"), (right, "running")):
+        set_desired_state(account=account, state="stopped", at=now())
+        engine.until(partial(is_shown, "stopped"), "the account to stop")
+        set_password(account=account, password=password, at=now())
+        set_desired_state(account=account, state="running", at=now())
+        engine.until(partial(is_shown, shown), f"the account to be {shown}")
+    said = "Demo: Login 5000001 at Simulated-Demo was refused by the broker. Check login, server and password"
+    assert engine.interrupt().count(said) == 1
 
 
 def test_a_second_runengine_is_refused_in_one_line(engine: Engine, site_environment: dict[str, str]) -> None:

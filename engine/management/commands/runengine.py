@@ -18,6 +18,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.module_loading import import_string
 
+from accounts.selectors import wanted_accounts
 from core.clock import SystemClock
 from core.ids import SystemIds
 from engine.demo import Demo, ensure_demo
@@ -88,8 +89,10 @@ class Command(BaseCommand):
     def _say_ready(self, web: tuple[str, int] | None, demo: Demo | None, as_json: bool) -> None:
         """Print where to look and how to log in, once the site answers."""
         out = self.stderr if as_json else self.stdout
+        idle = "" if wanted_accounts().exists() else "No account is set to run: add one in the admin, and start it.\n"
+        connection.close()
         if web is None:
-            out.write("The engine runs. Ctrl-C ends it.", ending="\n")
+            out.write(f"The engine runs. {idle}Ctrl-C ends it.", ending="\n")
             return
         host = "127.0.0.1" if web[0] in EVERYWHERE else web[0]
         url = f"http://{f'[{host}]' if ':' in host else host}:{web[1]}/"
@@ -102,7 +105,7 @@ class Command(BaseCommand):
         if demo is not None:
             secret = demo.password or "the one that you have set"
             login = f"\n  Log in as {demo.user} with the password {secret}   (kept in {demo.password_file})"
-        out.write(f"\n  Trading desk: {url}{login}\n  Ctrl-C ends everything; positions stay.\n", ending="\n")
+        out.write(f"\n  Trading desk: {url}{login}\n  {idle}Ctrl-C ends everything; positions stay.\n", ending="\n")
 
 
 def address(text: str) -> tuple[str, int]:
