@@ -51,6 +51,9 @@ STATES: Mapping[str, str] = {
     "live": "danger",
     "lifted": "info",
     "standing": "danger",
+    "pass": "success",
+    "warn": "warning",
+    "block": "danger",
 }
 
 

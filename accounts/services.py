@@ -16,6 +16,7 @@ from events.services import ask, record
 PASSWORD_LENGTH_MAX = 128
 STATE_CHANGED = "state_changed"
 FORCE_ORDER_SYNC = "force_order_sync"
+EXAMINE = "examine"
 PLAIN_FIELDS = ("server", "terminal_path", "currency", "placement")
 
 
@@ -153,6 +154,19 @@ def request_order_sync(*, account: TradingAccount, at: datetime, by: User | None
         text=f"{_who(by)} asked for a full order sync of {account.name}",
         account_id=account.pk,
         data={"command": FORCE_ORDER_SYNC, "by": by.pk if by else None},
+        at=at,
+    )
+
+
+@transaction.atomic
+def request_examination(*, account: TradingAccount, at: datetime, by: User | None = None) -> None:
+    """Ask the engine to let the doctor look at the account now."""
+    ask(account_id=account.pk, kind=EXAMINE, args={}, by=by, at=at)
+    record(
+        kind="COMMAND",
+        text=f"{_who(by)} asked for an examination of {account.name}",
+        account_id=account.pk,
+        data={"command": EXAMINE, "by": by.pk if by else None},
         at=at,
     )
 

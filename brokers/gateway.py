@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from brokers.domain import AccountState, Book, Candle, Deal, HistoricOrder, MarginMode, Quote, Request, SymbolSpec
@@ -61,6 +61,14 @@ class Gateway(Protocol):
 
     def symbols(self) -> Sequence[str]:
         """Name every symbol of the broker. Raises ReadError."""
+        ...
+
+    def broker_name(self, symbol: str) -> str:
+        """Return the broker's name of one of our symbols. Raises SymbolError, ReadError."""
+        ...
+
+    def clock_offset(self) -> timedelta | None:
+        """Return how far the broker's clock is ahead of UTC; None while no fresh price has told it."""
         ...
 
     def spec(self, symbol: str) -> SymbolSpec:

@@ -7,15 +7,14 @@ from pathlib import Path
 from django.db import DatabaseError, connection
 
 from accounts.credentials import CredentialError
-from accounts.models import DesiredState, Symbol, TradingAccount
-from accounts.selectors import password_of
-from brokers.factory import open_gateway
+from accounts.models import DesiredState, TradingAccount
 from brokers.gateway import BrokerError
 from core.clock import Clock
 from core.ids import Ids
 from engine.gate import SendGate, SendJournal
 from engine.lease import HeldLease
 from engine.models import EngineState
+from engine.opening import gateway_of
 from engine.session import AccountSession, show_failure, write_state
 from orders.gate import LeaseLost
 
@@ -93,17 +92,7 @@ class AccountThread(threading.Thread):
         write_state(self._gate(), {"status": EngineState.Status.STOPPED, "error_message": ""}, at=self._clock.now())
 
     def _make_session(self) -> AccountSession:
-        account = TradingAccount.objects.get(pk=self.account_id)
-        symbols = Symbol.objects.filter(account_id=self.account_id).exclude(broker_name="")
-        gateway = open_gateway(
-            account.broker,
-            login=account.login,
-            password=password_of(account),
-            server=account.server,
-            options={"path": account.terminal_path},
-            symbol_map=dict(symbols.values_list("name", "broker_name")),
-            clock=self._clock,
-        )
+        gateway = gateway_of(TradingAccount.objects.get(pk=self.account_id), self._clock)
         return AccountSession(self.account_id, gateway=gateway, clock=self._clock, ids=self._ids, lease=self._lease)
 
     def _step_until_over(self, session: AccountSession) -> None:

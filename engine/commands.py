@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from brokers.doctor import Grade
 from events.selectors import waiting_commands
 from events.services import finish_command
 from orders.gate import LeaseLost, fenced
@@ -22,6 +23,13 @@ def force_order_sync(session: "AccountSession") -> str:
 def validate_cycles(session: "AccountSession") -> str:
     """Check and repair the relations of cycles and orders now."""
     return f"{session.cycles.validate()} repaired"
+
+
+def examine(session: "AccountSession") -> str:
+    """Let the doctor look at the account now."""
+    checks = session.examine()
+    counts = {grade: sum(check.grade is grade for check in checks) for grade in Grade}
+    return ", ".join(f"{count} {grade}" for grade, count in counts.items())
 
 
 def order_statistics(session: "AccountSession") -> str:
@@ -47,6 +55,7 @@ COMMANDS: dict[str, Callable[["AccountSession"], str]] = {
     "get_order_statistics": order_statistics,
     "get_cycle_statistics": cycle_statistics,
     "state_changed": state_changed,
+    "examine": examine,
 }
 
 

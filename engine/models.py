@@ -49,6 +49,8 @@ class EngineState(models.Model):
     active_positions_count = models.PositiveIntegerField(default=0)
     error_message = models.CharField(max_length=500, blank=True)
     statistics = models.JSONField(default=dict, blank=True)
+    doctor = models.JSONField(default=list, blank=True, help_text="The doctor's last checks.")
+    examined_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -11,11 +11,13 @@ from django.conf import settings
 
 from accounts.models import TradingAccount
 from accounts.snapshots import take_snapshot
+from brokers.doctor import Check, Grade, worst
 from brokers.gateway import BrokerError, Gateway
 from core.clock import Clock
 from core.ids import Ids
 from cycles.manager import CyclesManager
 from engine.commands import run_commands
+from engine.doctor import examine_account
 from engine.gate import SendGate, SendJournal
 from engine.jobs import Job, JobLoop
 from engine.models import EngineState
@@ -33,6 +35,8 @@ log = logging.getLogger("trading.engine")
 
 START_UP = "startup"
 CIRCUIT = "circuit"
+DOCTOR_SECONDS = 3600.0
+DOCTOR_BLOCKED_SECONDS = 60.0
 
 
 class AccountSession:
@@ -67,6 +71,7 @@ class AccountSession:
             Job("state", 1.0, self._state),
             Job("integrity", 30.0, self.cycles.validate),
             Job("heartbeat", settings.HEARTBEAT_INTERVAL, self._heartbeat),
+            Job("doctor", DOCTOR_SECONDS, self.examine),
         ]
 
     def start(self) -> None:
@@ -96,6 +101,7 @@ class AccountSession:
                 at=at,
                 level="info",
             )
+        self.examine()
         drop_unsent(self.gate, at=at)
         doubt_sent(self.gate, at=at)
         self.orders.force_order_sync()
@@ -108,6 +114,13 @@ class AccountSession:
             record(kind="ENGINE_STARTED", text="Trading engine runs this account.", account_id=self.account_id, at=at)
         loaded = self.market.load_history(sorted({s for bot in self.trader.bots() for s in bot.symbols}))
         self._write_state(status=self._running_or_paused(), error_message="", prehistoric_data_loaded=loaded)
+
+    def examine(self) -> tuple[Check, ...]:
+        """Let the doctor look at the account; again each minute while something blocks. Raises ReadError, LeaseLost."""
+        checks = examine_account(self.gateway, self.gate, at=self.clock.now())
+        is_blocked = worst(checks) is Grade.BLOCK
+        self.loop.jobs["doctor"].interval_seconds = DOCTOR_BLOCKED_SECONDS if is_blocked else DOCTOR_SECONDS
+        return checks
 
     def step(self) -> float:
         """Run every job that is due; return the seconds until the next one is. Raises LeaseLost."""

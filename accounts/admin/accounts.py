@@ -6,12 +6,12 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
 
 from accounts import services
 from accounts.admin.forms import AccountForm, PasswordDialog, StartDialog, SymbolForm
-from accounts.admincells import NOTHING, STATES, amount
+from accounts.admincells import NOTHING, STATES, amount, label, moment
 from accounts.adminkit import CLOCK, DeskAdmin, FactAdmin, FactInline, ScopedRelatedFilter, display, person, post_dialog
 from accounts.models import AccountRole, AccountSnapshot, DesiredState, Symbol, TradingAccount
 
@@ -42,13 +42,14 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     list_select_related = ("engine_state", "marks")
     ordering = ("name",)
     inlines = (SymbolInline, RoleInline)
-    actions_detail = ("start", "pause", "resume", "stop", "change_password", "force_order_sync")
+    actions_detail = ("start", "pause", "resume", "stop", "change_password", "force_order_sync", "examine")
     actions_row = ("start", "pause", "resume", "stop")
-    readonly_fields = ("wanted", "engine", "password_is_set", "equity", "created_at")
+    readonly_fields = ("wanted", "engine", "password_is_set", "equity", "doctor", "created_at")
     fieldsets = (
         (None, {"fields": ("name", "demo", "wanted", "engine", "equity")}),
         ("Terminal", {"fields": ("broker", "login", "server", "password", "password_is_set", "terminal_path")}),
         ("Trading", {"fields": ("margin_mode", "currency", "restart_policy", "placement", "created_at")}),
+        ("Doctor", {"fields": ("doctor",)}),
     )
     add_fieldsets = (
         (None, {"fields": ("name", "demo")}),
@@ -91,6 +92,18 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     def equity(self, account: TradingAccount) -> str:
         marks: Any = getattr(account, "marks", None)
         return NOTHING if marks is None else format_html("{} {}", amount(marks.equity), account.currency)
+
+    @display(description="Last examination")
+    def doctor(self, account: TradingAccount) -> str:
+        state: Any = getattr(account, "engine_state", None)
+        if state is None or state.examined_at is None:
+            return "None yet: the engine examines an account before it trades it, and hourly."
+        rows = (
+            (label(check["grade"], check["grade"].upper()), check["name"], check["found"], check["fix"])
+            for check in state.doctor
+        )
+        lines = format_html_join("", '<li class="flex flex-wrap gap-2 py-1">{} <b>{}</b> {} <i>{}</i></li>', rows)
+        return format_html("{} UTC<ul>{}</ul>", moment(state.examined_at), lines)
 
     @display(description="Bots")
     def bots_running(self, account: Any) -> str:
@@ -187,6 +200,18 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     def force_order_sync(self, request: HttpRequest, account: TradingAccount) -> str:
         services.request_order_sync(account=account, by=person(request), at=CLOCK.now())
         return f"The engine was asked to sync the orders of {account.name}."
+
+    @post_dialog(
+        label="Examine",
+        question="Ask the engine to check the account at its broker now: login, money, trading, symbols, clock.",
+        button="Examine now",
+        path="examine",
+        icon="stethoscope",
+        shown_when=lambda account: account.desired_state != DesiredState.STOPPED,
+    )
+    def examine(self, request: HttpRequest, account: TradingAccount) -> str:
+        services.request_examination(account=account, by=person(request), at=CLOCK.now())
+        return f"The engine was asked to examine {account.name}."
 
 
 @admin.register(Symbol)

@@ -140,6 +140,14 @@ class Mt5Gateway:
             self._names = tuple(str(row.name) for row in self._read("symbols_get"))
         return self._names
 
+    def broker_name(self, symbol: str) -> str:
+        """Return the broker's name of one of our symbols. Raises SymbolError, ReadError."""
+        return self._symbols.theirs(symbol, self.symbols())
+
+    def clock_offset(self) -> timedelta | None:
+        """Return how far the broker's clock is ahead of UTC; None while no fresh price has told it."""
+        return self.server_clock.offset if self.server_clock.known else None
+
     def spec(self, symbol: str) -> SymbolSpec:
         """Read a symbol's specification and put it into the Market Watch. Raises SymbolError, ReadError."""
         name = self._symbols.theirs(symbol, self.symbols())

@@ -60,6 +60,8 @@ class Migration(migrations.Migration):
                 ('active_positions_count', models.PositiveIntegerField(default=0)),
                 ('error_message', models.CharField(blank=True, max_length=500)),
                 ('statistics', models.JSONField(blank=True, default=dict)),
+                ('doctor', models.JSONField(blank=True, default=list, help_text="The doctor's last checks.")),
+                ('examined_at', models.DateTimeField(blank=True, null=True)),
                 ('updated_at', models.DateTimeField(blank=True, null=True)),
             ],
             options={

@@ -149,6 +149,11 @@ def test_what_the_service_refuses_is_said_in_the_dialog(desk: Desk, as_: Callabl
     assert "MAX_BOTS" in answer.content.decode()
 
 
+def test_an_examination_goes_to_the_inbox(desk: Desk, as_: Callable[..., Client]) -> None:
+    as_("ada").post(reverse("admin:accounts_tradingaccount_examine", args=(desk.account.pk,)), CONFIRMED)
+    assert Command.objects.filter(kind="examine", requested_by=desk.people["ada"]).count() == 1
+
+
 def test_force_order_sync_goes_to_the_inbox(desk: Desk, as_: Callable[..., Client]) -> None:
     as_("ada").post(reverse("admin:accounts_tradingaccount_force_order_sync", args=(desk.account.pk,)), CONFIRMED)
     assert Command.objects.filter(kind="force_order_sync", requested_by=desk.people["ada"]).count() == 1
