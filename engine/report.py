@@ -1,6 +1,7 @@
 """What a run did, and whether the books equal the broker, which is read from the simulated terminals' own files."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +93,21 @@ def report(*, since: datetime, seconds: float, restarts: int) -> dict[str, Any]:
         "orders_opened": Order.objects.filter(opened_at__gte=since).count(),
         "orders_closed": Order.objects.filter(closed_at__gte=since).count(),
         "intents": dict(sorted(intents.items())),
+        "jobs": _jobs([a["jobs"] for a in accounts.values()]),
         "restarts": restarts,
         "books_equal_broker": bool(accounts) and all(a["books"]["equal"] for a in accounts.values()),
         "accounts": accounts,
     }
+
+
+def _jobs(accounts: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Return each job's passes and errors over all accounts, and the slowest account's durations in milliseconds."""
+    found: dict[str, dict[str, float]] = {}
+    for jobs in accounts:
+        for name, job in jobs.items():
+            known = found.setdefault(name, {"passes": 0, "errors": 0, "p50_ms": 0.0, "p99_ms": 0.0})
+            known["passes"] += job["passes"]
+            known["errors"] += job["errors"]
+            known["p50_ms"] = max(known["p50_ms"], job["p50_ms"])
+            known["p99_ms"] = max(known["p99_ms"], job["p99_ms"])
+    return found

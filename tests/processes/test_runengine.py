@@ -42,7 +42,8 @@ def test_a_run_opens_and_closes_cycles_and_its_books_equal_the_broker(site_envir
     assert figures["orders_opened"] >= figures["cycles_opened"]
     assert figures["books_equal_broker"] is True
     assert figures["restarts"] == 0
-    jobs = figures["accounts"]["Demo"]["jobs"]
+    jobs = figures["jobs"]
+    assert {"orders", "cycles", "trade", "realtime"} <= jobs.keys()
     assert all(jobs[name]["passes"] > 0 and jobs[name]["p99_ms"] >= jobs[name]["p50_ms"] for name in jobs)
     assert engine.everything() == []
     assert not EngineProcess.objects.exists()
