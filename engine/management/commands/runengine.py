@@ -38,6 +38,9 @@ class Command(BaseCommand):
 
     help = "Run the trading engine: claim accounts, trade them, survive crashes. Ctrl-C ends everything in order."
 
+    # Checks may use the database: they run inside the session, which stops what it started
+    requires_system_checks: list[str] = []
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.add_argument("--web", nargs="?", const=DEFAULT_WEB, metavar="HOST:PORT", help="serve the site as well")
@@ -55,6 +58,7 @@ class Command(BaseCommand):
             raise CommandError("--runners: give a number from 1 to 16.")
         web = None if options["web"] is None else address(options["web"])
         with import_string(settings.DATABASE_SESSION)():
+            self.check()
             self._run(web, options)
 
     def _run(self, web: tuple[str, int] | None, options: dict[str, Any]) -> None:
