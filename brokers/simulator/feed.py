@@ -9,18 +9,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brokers.simulator.recordings import load
+
 Floats = NDArray[np.float64]
 Uints = NDArray[np.uint64]
 TICK_SECONDS = 0.4
-BAR_SECONDS = 3600
-DATA = Path(__file__).parent / "data"
 OCTAVES = range(3, 20)
 
 
@@ -49,13 +47,21 @@ class FeedSpec:
     start_price: float = 1.1
     volatility_points: float = 3.0
     scripts: Mapping[str, Sequence[tuple[float, float, float]]] = field(default_factory=dict)
+    first_bar: int = 0
 
     @classmethod
     def recorded(
-        cls, dataset: str, *, anchor: datetime, speed: float = 1.0, seed: int = 1, spread_points: int = 10
+        cls,
+        dataset: str,
+        *,
+        anchor: datetime,
+        speed: float = 1.0,
+        seed: int = 1,
+        spread_points: int = 10,
+        first_bar: int = 0,
     ) -> "FeedSpec":
-        """Replay recorded bars, `speed` times faster than life."""
-        return cls("recorded", anchor, seed, speed, dataset, spread_points)
+        """Replay recorded bars, from `first_bar` on, `speed` times faster than life."""
+        return cls("recorded", anchor, seed, speed, dataset, spread_points, first_bar=first_bar)
 
     @classmethod
     def model(
@@ -153,23 +159,10 @@ def _hash(numbers: Uints, seed: np.uint64) -> Floats:
     return (x >> np.uint64(11)).astype(np.float64) / 2**53
 
 
-@cache
-def _bars(dataset: str) -> Floats:
-    """Return a recording's bars as rows of open, high, low, close."""
-    path = DATA / f"{dataset}.npz"
-    if not path.exists():
-        known = ", ".join(sorted(p.stem for p in DATA.glob("*.npz")))
-        raise ValueError(f"dataset: there is no recording {dataset!r}; known: {known}")
-    with np.load(path) as stored:
-        bars, digits = stored["bars"].astype(np.float64), int(stored["digits"])
-    opens = np.cumsum(bars[:, 0])
-    table = np.stack([opens, opens + bars[:, 1], opens + bars[:, 2], opens + bars[:, 3]], axis=1)
-    return np.asarray(table / 10**digits, dtype=np.float64)
-
-
 def _recorded(spec: FeedSpec, numbers: NDArray[np.int64], seed: np.uint64, point: float) -> Floats:
-    bars = _bars(spec.dataset)
-    place = numbers * (TICK_SECONDS * spec.speed / BAR_SECONDS)
+    recording = load(spec.dataset)
+    bars = recording.bars
+    place = spec.first_bar + numbers * (TICK_SECONDS * spec.speed / recording.seconds)
     lap, within = np.divmod(place, len(bars))
     backwards = lap.astype(np.int64) % 2 == 1
     within = np.where(backwards, len(bars) - within, within)

@@ -92,3 +92,45 @@ def test_wrong_options_are_named(tmp_path: Path, options: tuple[str, ...], said:
     done = run(tmp_path, *options)
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
+
+
+HISTORY = """timestamp,open,high,low,close
+2012-02-01 00:00:00,1.57608,1.57610,1.57585,1.57586
+2012-02-01 00:01:00,1.37585,1.37591,1.37552,1.37553
+2012-02-01 00:02:00,1.37552,1.37560,1.37550,1.37551
+"""
+TELL = (
+    "import MetaTrader5 as mt5; mt5.initialize(); print(mt5.symbols_get()[0].name, mt5.symbol_info_tick('GBPUSD').ask)"
+)
+
+
+def tell(tmp_path: Path, name: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    (tmp_path / name).write_text(HISTORY, "utf-8")
+    (tmp_path / "tell.py").write_text(TELL, "utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", "brokers.simulator", "run", "--history", str(tmp_path / name), *options, "tell.py"],
+        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_prices_come_from_a_file_of_bars_from_a_time_on(tmp_path: Path) -> None:
+    assert tell(tmp_path, "gbpusd-m1.csv").stdout.startswith("GBPUSD 1.576")
+    assert tell(tmp_path, "gbpusd-m1.csv", "--start", "2012-02-01T00:01").stdout.startswith("GBPUSD 1.375")
+    assert tell(tmp_path, "1.csv", "--symbol", "GBPUSD").stdout.startswith("GBPUSD 1.576")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("1.csv", (), "the file's name tells no symbol: add --symbol"),
+        ("gbpusd.csv", ("--start", "2020-01-01"), "the recording ends at 2012-02-01 00:02"),
+        ("gbpusd.csv", ("--start", "soon"), "--start"),
+        ("gbpusd.csv", ("--seed", "1"), "not allowed with"),
+    ],
+)
+def test_histories_that_can_not_be_used_are_named(
+    tmp_path: Path, name: str, options: tuple[str, ...], said: str
+) -> None:
+    done = tell(tmp_path, name, *options)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
