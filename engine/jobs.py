@@ -4,7 +4,9 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 
+from brokers.gateway import BrokerError
 from core.clock import Clock
 from core.ids import Ids
 from orders.gate import LeaseLost
@@ -58,6 +60,15 @@ def percentile(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
+class Idle(Enum):
+    """What a job returns when there was nothing to do: no proof that it works again."""
+
+    IDLE = "idle"
+
+
+IDLE = Idle.IDLE
+
+
 class JobLoop:
     """Runs what is due. Durations are measured by the clock handed in."""
 
@@ -81,20 +92,21 @@ class JobLoop:
     def _run(self, job: Job) -> None:
         started, due = self._timer(), self._clock.ticks()
         try:
-            job.run()
+            came = job.run()
         except LeaseLost:
             raise
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - a job that fails is told, and must not end the others
             job.errors += 1
             job.failures_in_a_row += 1
             job.last_error = f"{type(problem).__name__}: {problem}"[:300]
             wait = min(job.backoff_longest, BACKOFF_FIRST * 2 ** min(10, job.failures_in_a_row - 1))
             jitter = int(self._ids.token(2), 36) / 36**2
             job.due_at = self._clock.ticks() + max(job.interval_seconds, wait * (0.5 + jitter))
-            log.warning("job %s failed: %s", job.name, job.last_error, exc_info=job.failures_in_a_row == 1)
+            self._tell(job, problem)
         else:
-            job.failures_in_a_row = 0
-            job.last_error = ""
+            if came is not IDLE:
+                job.failures_in_a_row = 0
+                job.last_error = ""
             job.due_at = due + job.interval_seconds
         took = self._timer() - started
         job.passes += 1
@@ -102,3 +114,10 @@ class JobLoop:
         if job.failures_in_a_row == 0 and self._clock.ticks() > job.due_at:
             job.overruns += 1
             job.due_at = self._clock.ticks()
+
+    def _tell(self, job: Job, problem: Exception) -> None:
+        """Log a failure, and its repetitions ever more rarely; a broker's failure needs no traceback."""
+        n = job.failures_in_a_row
+        if n & (n - 1) == 0:
+            unexpected = n == 1 and not isinstance(problem, BrokerError)
+            log.warning("job %s failed %d times in a row: %s", job.name, n, job.last_error, exc_info=unexpected)

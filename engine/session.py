@@ -19,7 +19,7 @@ from cycles.manager import CyclesManager
 from engine.commands import run_commands
 from engine.doctor import examine_account
 from engine.gate import SendGate, SendJournal
-from engine.jobs import Job, JobLoop
+from engine.jobs import IDLE, Job, JobLoop
 from engine.models import EngineState
 from engine.realtime import Realtime
 from engine.trading import Trader
@@ -176,10 +176,12 @@ class AccountSession:
             self.loop.hurry("cycles")
             self.loop.hurry("trade")
 
-    def _trade(self) -> None:
+    def _trade(self) -> object:
         self.realtime.forget_removed()
-        if self.trader.run():
+        sent = self.trader.run()
+        if sent:
             self.loop.hurry("orders")
+        return IDLE if sent is None else None
 
     def _running_or_paused(self) -> str:
         wanted = TradingAccount.objects.values_list("desired_state", flat=True).get(pk=self.account_id)

@@ -92,11 +92,14 @@ class Trader:
             .order_by("id")
         )
 
-    def run(self) -> int:
-        """Ask every bot whose interval has passed; return the number of requests sent."""
-        self.ran_at = self.clock.now()
+    def run(self) -> int | None:
+        """Ask every bot whose interval has passed; return the number of requests sent, None when no bot was due."""
         ticks = self.clock.ticks()
-        due = [b for b in self.bots() if self._due.get(b.pk, 0.0) <= ticks]
+        bots = self.bots()
+        due = [b for b in bots if self._due.get(b.pk, 0.0) <= ticks]
+        if bots and not due:
+            return None
+        self.ran_at = self.clock.now()
         for bot in due:
             self._due[bot.pk] = ticks + bot.interval_seconds
         return self._ask_all([(bot, symbol, "interval") for bot in due for symbol in bot.symbols])

@@ -24,7 +24,7 @@ from brokers.gateway import Capabilities, ConnectError, ReadError, SymbolError
 from brokers.mt5 import candles as candle_reads
 from brokers.mt5 import parse
 from brokers.mt5.requests import build, filling_candidates, objection
-from brokers.mt5.retcodes import AUTH_FAILED, NOT_SENT_ERRORS, Verdict, meaning_of
+from brokers.mt5.retcodes import AUTH_FAILED, NO_IPC, NOT_SENT_ERRORS, Verdict, meaning_of
 from brokers.mt5.server_clock import ServerClock
 from brokers.mt5.symbols import SymbolMap
 from core.clock import Clock
@@ -32,6 +32,7 @@ from core.outcome import Accepted, Outcome, Refused, Unknown
 
 SANDWICH_TRIES = 3
 CLOCK_SYMBOLS = 10
+RECONNECT_SECONDS = 5.0
 CONNECT_TIMEOUT_MS = 60_000
 HISTORY_AHEAD = timedelta(days=1)
 BUY, SELL = 0, 1
@@ -71,6 +72,7 @@ class Mt5Gateway:
         self._names: tuple[str, ...] | None = None
         self._specs: dict[str, SymbolSpec] = {}
         self._filling: dict[str, int] = {}
+        self._connected_at = 0.0
         self.server_clock = ServerClock()
 
     def __repr__(self) -> str:
@@ -80,13 +82,8 @@ class Mt5Gateway:
 
     def connect(self) -> None:
         """Start or find the terminal and log in. Raises ConnectError with the fix in words."""
-        t = self._terminal
-        args = (self._path,) if self._path else ()
-        ok = t.initialize(
-            *args, login=self._login, password=self._password, server=self._server, timeout=CONNECT_TIMEOUT_MS
-        )
-        if not ok:
-            code, text = t.last_error()
+        if not self._initialize():
+            code, text = self._terminal.last_error()
             if code == AUTH_FAILED:
                 raise ConnectError(
                     f"Login {self._login} at {self._server} was refused by the broker.",
@@ -104,6 +101,15 @@ class Mt5Gateway:
                 "Use the master password, and allow algorithmic trading in the terminal and at the broker.",
             )
         self._measure_clock()
+
+    def _initialize(self) -> bool:
+        self._connected_at = self._clock.ticks()
+        args = (self._path,) if self._path else ()
+        return bool(
+            self._terminal.initialize(
+                *args, login=self._login, password=self._password, server=self._server, timeout=CONNECT_TIMEOUT_MS
+            )
+        )
 
     def _measure_clock(self) -> None:
         """Learn the server's clock before anything with a time is read: from the account's symbols, or visible ones."""
@@ -280,11 +286,18 @@ class Mt5Gateway:
 
     def _read(self, function: str, *args: Any, **kwargs: Any) -> Any:
         """Call the module. `None` is a failure, never an empty answer."""
-        result = getattr(self._terminal, function)(*args, **kwargs)
+        call = getattr(self._terminal, function)
+        result = call(*args, **kwargs)
+        if result is None and self._terminal.last_error()[0] == NO_IPC and self._connects_again():
+            result = call(*args, **kwargs)
         if result is None:
             code, text = self._terminal.last_error()
             raise ReadError(f"{function} failed ({code} {text}).", "Check the terminal and its connection.")
         return result
+
+    def _connects_again(self) -> bool:
+        """Connect to a terminal that was restarted; one that is away is asked only now and then."""
+        return self._clock.ticks() - self._connected_at >= RECONNECT_SECONDS and self._initialize()
 
     def _totals(self) -> tuple[int, int]:
         return int(self._read("positions_total")), int(self._read("orders_total"))

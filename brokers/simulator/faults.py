@@ -11,8 +11,19 @@ class Faults:
     armed: Counter[str] = field(default_factory=Counter)
     connected: bool = True
     login_shown: int | None = None
+    delay_seconds: float = 0.0
+    history_late_seconds: float = 0.0
+    comment_length: int | None = None
+    is_magic_lost: bool = False
 
-    NAMES = ("reply_lost_after_execution", "reply_lost_before_execution", "requote")
+    NAMES = (
+        "reply_lost_after_execution",
+        "reply_lost_before_execution",
+        "delayed_execution",
+        "requote",
+        "too_many_requests",
+        "terminal_restart",
+    )
 
     def arm(self, name: str, times: int = 1) -> None:
         """Let something go wrong. Raises ValueError for an unknown name."""
@@ -27,6 +38,31 @@ class Faults:
     def reply_lost_before_execution(self, times: int = 1) -> None:
         """Lose the next request on its way."""
         self.arm("reply_lost_before_execution", times)
+
+    def delayed_execution(self, seconds: float, times: int = 1) -> None:
+        """Lose the answer of the next request, and execute it so much later."""
+        self.delay_seconds = seconds
+        self.arm("delayed_execution", times)
+
+    def too_many_requests(self, times: int = 1) -> None:
+        """Refuse the next requests because there were too many."""
+        self.arm("too_many_requests", times)
+
+    def terminal_restart(self) -> None:
+        """Restart the terminal at the next call: it answers nothing until somebody connects again."""
+        self.arm("terminal_restart")
+
+    def history_late(self, seconds: float) -> None:
+        """Show deals and finished orders only so long after they came to be; 0.0 ends it."""
+        self.history_late_seconds = seconds
+
+    def comment_cut(self, length: int | None) -> None:
+        """Keep only so many characters of every comment; None keeps all."""
+        self.comment_length = length
+
+    def magic_lost(self, *, lost: bool = True) -> None:
+        """Store 0 in place of every magic."""
+        self.is_magic_lost = lost
 
     def requote(self, times: int = 1) -> None:
         """Answer the next market order with a requote."""

@@ -236,11 +236,16 @@ class Reading(Connection):
                 self._fail((-2, f'Invalid "{name}" argument'))
                 return None
             column = "ticket" if (name, what) == ("ticket", "orders") else keys[name]
-            return tuple(make(exchange, row) for row in read(f"{column} = ?", value))
+            return tuple(make(exchange, row) for row in self._known(what, read(f"{column} = ?", value)))
         first, last = self._utc(exchange, dates[0]), self._utc(exchange, dates[1])
         if first is None or last is None:
             return None
         column = "at" if what == "deals" else "done"
-        found = read(f"{column} >= ? AND {column} < ?", first, last + 1)
+        found = self._known(what, read(f"{column} >= ? AND {column} < ?", first, last + 1))
         group = str(filters.get("group", "*"))
         return tuple(make(exchange, row) for row in found if group == "*" or matches_group(row.symbol, group))
+
+    def _known(self, what: str, found: Any) -> list[Any]:
+        """Leave out what a late history does not show yet."""
+        newest = self._clock.now().timestamp() - self.faults.history_late_seconds
+        return [row for row in found if (row.at if what == "deals" else row.done) <= newest]

@@ -29,7 +29,8 @@ class Answer:
 INVALID = Answer(10013, "Invalid request")
 TEXTS = {
     10004: "Requote", 10014: "Invalid volume", 10015: "Invalid price", 10016: "Invalid stops", 10018: "Market closed",
-    10019: "No money", 10021: "No prices", 10025: "No changes", 10027: "AutoTrading disabled by client",
+    10019: "No money", 10021: "No prices", 10024: "Too many requests", 10025: "No changes",
+    10027: "AutoTrading disabled by client",
     10029: "Position frozen", 10030: "Unsupported filling mode", 10035: "Invalid order", 10036: "Position closed",
     10038: "Invalid close volume",
 }  # fmt: skip

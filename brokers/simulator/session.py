@@ -113,8 +113,16 @@ class Connection:
         if not self.faults.connected or self.faults.take(f"none:{function}"):
             self._fail(RECEIVE_FAILED)
             return None
+        if self.faults.take("terminal_restart"):
+            self._connected = False
+            self._fail(NO_IPC)
+            return None
         self._exchange.advance()
+        self._execute_delayed(self._exchange)
         return self._exchange
+
+    def _execute_delayed(self, exchange: Exchange) -> None:
+        """Carry out the requests whose delay is over; a part of the module that sends replaces this."""
 
     def _utc(self, exchange: Exchange, date: object) -> float | None:
         """Return a date argument, which is in server time, as UTC epoch seconds; None where it is refused."""

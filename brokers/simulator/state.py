@@ -121,6 +121,7 @@ class State:
             "order": FIRST_ORDER,
             "deal": FIRST_DEAL,
             "pushed": [],
+            "delayed": [],
         }
         self.meta = {**meta, **counters}
         with self.change():
@@ -158,7 +159,7 @@ class State:
             if self._version != -1 and self.reload_if_changed():
                 raise Moved
             yield
-            for key in ("balance", "credit", "processed", "order", "deal", "pushed"):
+            for key in ("balance", "credit", "processed", "order", "deal", "pushed", "delayed"):
                 self._put(key)
         except BaseException:
             self._db.execute("ROLLBACK")

@@ -13,7 +13,7 @@ from brokers.simulator.structs import DEFAULTS, Struct, make
 
 HELPER_TRIES = 10
 HELPER_DEVIATION = 10
-REQUOTE, PRICE_OFF = 10004, 10021
+REQUOTE, PRICE_OFF, TOO_MANY = 10004, 10021, 10024
 
 
 class SimulatedTerminal(Reading):
@@ -59,6 +59,12 @@ class SimulatedTerminal(Reading):
             return None
         if request.get("action") == DEAL and self.faults.take("requote"):
             return self._result(exchange, request, refuse(REQUOTE))
+        if self.faults.take("too_many_requests"):
+            return self._result(exchange, request, refuse(TOO_MANY))
+        if self.faults.take("delayed_execution"):
+            self._delay(exchange, request)
+            self._fail(IPC_TIMEOUT)
+            return None
         answer = self._execute(exchange, request)
         if answer.retcode == DONE and self.faults.take("reply_lost_after_execution"):
             self._fail(IPC_TIMEOUT)
@@ -67,11 +73,30 @@ class SimulatedTerminal(Reading):
 
     def _execute(self, exchange: Exchange, request: dict[str, Any]) -> Answer:
         """Carry a request out on the figures of this moment; when another process was faster, look at them again."""
+        stored = dict(request)
+        if self.faults.comment_length is not None and "comment" in stored:
+            stored["comment"] = stored["comment"][: self.faults.comment_length]
+        if self.faults.is_magic_lost:
+            stored.pop("magic", None)
         while True:
             try:
-                return handle(exchange, request, execute=True)
+                return handle(exchange, stored, execute=True)
             except Moved:
                 exchange.advance()
+
+    def _delay(self, exchange: Exchange, request: dict[str, Any]) -> None:
+        """Keep a request in the state file until its time has come."""
+        due = self._clock.now().timestamp() + self.faults.delay_seconds
+        with exchange.state.change():
+            exchange.state.meta["delayed"].append([due, request])
+
+    def _execute_delayed(self, exchange: Exchange) -> None:
+        now = self._clock.now().timestamp()
+        waiting = exchange.state.meta["delayed"]
+        for entry in [entry for entry in waiting if entry[0] <= now]:
+            with exchange.state.change():
+                exchange.state.meta["delayed"] = [e for e in exchange.state.meta["delayed"] if e != entry]
+            self._execute(exchange, entry[1])
 
     def _request(self, args: tuple[Any, ...], fields: dict[str, Any]) -> dict[str, Any] | None:
         if (args and fields) or len(args) > 1 or (args and not isinstance(args[0], dict)):

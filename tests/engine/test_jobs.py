@@ -4,7 +4,7 @@ import pytest
 
 from core.clock import VirtualClock
 from core.ids import SeededIds
-from engine.jobs import Job, JobLoop, percentile
+from engine.jobs import IDLE, Job, JobLoop, percentile
 from orders.gate import LeaseLost
 
 
@@ -87,3 +87,22 @@ def test_percentiles_are_nearest_rank() -> None:
     assert percentile([], 0.99) == 0.0
     assert percentile([1.0, 2.0, 3.0, 4.0], 0.5) == 3.0
     assert percentile([float(n) for n in range(100)], 0.99) == 99.0
+
+
+def test_a_pass_with_nothing_to_do_does_not_prove_that_a_job_works_again(clock: VirtualClock) -> None:
+    outcomes: list[object] = [RuntimeError("broken")] * 3 + [IDLE] * 3 + ["done"]
+
+    def run() -> object:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    job = Job("j", 1.0, run)
+    loop = loop_of(clock, job)
+    seen = []
+    while outcomes:
+        clock.advance(60)
+        loop.run_due()
+        seen.append(job.failures_in_a_row)
+    assert seen == [1, 2, 3, 3, 3, 3, 0]
