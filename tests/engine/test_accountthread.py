@@ -68,6 +68,7 @@ def test_it_runs_and_stops_and_frees_the_account(account: TradingAccount, thread
     assert Lease.objects.get().holder == ""
 
 
+@pytest.mark.requirement("S0-79", "S1-38", "S1-54")
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -9,6 +9,7 @@ from orders.models import AccountMarks, Deal, Order, OrderIntent
 from tests.world import World
 
 
+@pytest.mark.requirement("S0-42", "S1-31", "S1-35", "S1-39")
 def test_a_cycle_opens_extends_and_closes_at_its_target(world: World) -> None:
     world.bot()
     world.run(3)
@@ -146,6 +147,7 @@ def test_a_crash_at_any_time_loses_and_doubles_nothing(world: World) -> None:
     assert len(world.cycles("open")) == 1
 
 
+@pytest.mark.requirement("S0-53", "S0-57")
 def test_the_state_row_tells_health_positions_and_statistics(world: World) -> None:
     world.bot()
     world.run(65)

@@ -49,6 +49,7 @@ def test_a_run_opens_and_closes_cycles_and_its_books_equal_the_broker(site_envir
     assert not EngineProcess.objects.exists()
 
 
+@pytest.mark.requirement("S1-63", "S2-11", "S2-12")
 def test_whatever_is_killed_trading_goes_on_and_nothing_is_sent_twice(engine: Engine) -> None:
     engine.until_it_trades_on()
     engine.until(Order.objects.exists, "a first order")
@@ -70,6 +71,7 @@ def test_whatever_is_killed_trading_goes_on_and_nothing_is_sent_twice(engine: En
     assert engine.everything() == []
 
 
+@pytest.mark.requirement("S4-01")
 def test_pause_and_resume_from_the_database_reach_a_running_engine(engine: Engine) -> None:
     engine.until_it_trades_on()
     engine.until(Cycle.objects.exists, "a first cycle")

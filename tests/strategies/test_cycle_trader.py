@@ -39,7 +39,7 @@ def ask(*cycles: Any, params: dict[str, Any] | None = None, **seen: Any) -> Deci
     return cycle_trader(view(*cycles, **seen), CycleTraderParams(**given))
 
 
-@pytest.mark.requirement("S1-44")
+@pytest.mark.requirement("S1-31")
 def test_it_keeps_the_contract_of_all_strategies() -> None:
     check(registry.get("cycle-trader"), PARAMS)
 
