@@ -2,7 +2,7 @@
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import psutil
@@ -27,14 +27,15 @@ class Registration:
     """This process's row, and one sign of life after the other."""
 
     row: EngineProcess
+    # Kept, because the share of CPU is measured from one look to the next
+    process: psutil.Process = field(default_factory=psutil.Process)
 
     def beat(self, at: datetime) -> bool:
         """Show that the process lives, and what it uses; tell whether it is asked to stop. A lost row is made again."""
-        process = psutil.Process(os.getpid())
         fields = {
             "seen_at": at,
-            "cpu_percent": process.cpu_percent(),
-            "rss_bytes": process.memory_info().rss,
+            "cpu_percent": self.process.cpu_percent(),
+            "rss_bytes": self.process.memory_info().rss,
         }
         if not EngineProcess.objects.filter(pk=self.row.pk).update(**fields):
             self.row.pk = None

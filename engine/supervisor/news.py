@@ -12,16 +12,13 @@ TOLD_AT_ONCE = 20
 
 
 class News:
-    """Tells each warning and error of the journal once, from the moment of its first look on."""
+    """Tells each warning and error of the journal once, of all that are written after it was made."""
 
     def __init__(self) -> None:
-        self._last: int | None = None
+        self._last: int = Event.objects.aggregate(newest=Max("id"))["newest"] or 0
 
     def tell(self) -> None:
         """Log what is new."""
-        if self._last is None:
-            self._last = Event.objects.aggregate(newest=Max("id"))["newest"] or 0
-            return
         found = Event.objects.filter(pk__gt=self._last, level__in=("warning", "error")).select_related("account")
         for event in found.order_by("pk")[:TOLD_AT_ONCE]:
             self._last = event.pk

@@ -55,7 +55,6 @@ class Supervisor:
         self._lock = fasteners.InterProcessLock(plan.var_dir / "engine.lock")
         self._pool = RunnerPool(plan.runners, plan.labels, clock=clock, ids=ids)
         self._children = self._plan_children()
-        self._news = News()
 
     def stop(self) -> None:
         """Ask for the end; safe in a signal handler."""
@@ -80,14 +79,17 @@ class Supervisor:
         self._on_signals()
         name = process_name("supervisor", self._token)
         registration = register(name, EngineProcess.Role.SUPERVISOR, self.plan.labels, self._clock.now())
+        news = News()
         try:
-            self._serve(registration, seconds, on_ready)
+            self._serve(registration, news, seconds, on_ready)
         finally:
-            self._end()
+            self._end(news)
             with suppress(DatabaseError):
                 registration.leave()
 
-    def _serve(self, registration: Registration, seconds: float | None, on_ready: Callable[[], None]) -> None:
+    def _serve(
+        self, registration: Registration, news: News, seconds: float | None, on_ready: Callable[[], None]
+    ) -> None:
         for child in self._children:
             child.start()
         until = None if seconds is None else self._clock.ticks() + seconds
@@ -98,7 +100,7 @@ class Supervisor:
                 for child in self._children:
                     child.look()
                 self._pool.look()
-                self._news.tell()
+                news.tell()
                 if registration.beat(self._clock.now()):
                     return
             except DatabaseError as problem:
@@ -106,13 +108,17 @@ class Supervisor:
                 connection.close_if_unusable_or_obsolete()
             self._stop.wait(LOOK_SECONDS)
 
-    def _end(self) -> None:
-        """End runners first, which let go of their accounts in order, then their clusters and the site."""
+    def _end(self, news: News) -> None:
+        """End runners first, which let go of their accounts in order, then their clusters and the site.
+
+        What was written since the last look is still told, and what the runners write while they end.
+        """
         self.restarts = sum(child.restarts for child in self._children) + self._pool.deaths
         try:
             remove_queued()
             ask_to_stop()
             wait_until_gone(self._clock, RUNNERS_STOP_SECONDS)
+            news.tell()
         except DatabaseError as problem:
             log.warning("the runners can't be asked to stop, they are ended: %s", problem)
         for child in self._children:
