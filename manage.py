@@ -14,7 +14,10 @@ def main() -> int:
         load()
         from django.core.management import execute_from_command_line
 
-        execute_from_command_line(sys.argv)
+        from tradingsite.origins import typed
+
+        with typed(sys.argv):
+            execute_from_command_line(sys.argv)
     except EnvError as error:
         print(error, file=sys.stderr)
         return 2

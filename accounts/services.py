@@ -1,7 +1,8 @@
 """Named writes of accounts: one transaction each; what a person could see changes together with its event."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -11,13 +12,20 @@ from accounts.models import AccountRole, BrokerKind, DesiredState, MarginMode, R
 from accounts.selectors import PASSWORD_FIELD
 from accounts.validation import plain_text
 from events import live
-from events.services import ask, record
+from events.audit import name_of, record_change
+from events.models import AuditEntry
+from events.services import ask
 
 PASSWORD_LENGTH_MAX = 128
 STATE_CHANGED = "state_changed"
 FORCE_ORDER_SYNC = "force_order_sync"
 EXAMINE = "examine"
 PLAIN_FIELDS = ("server", "terminal_path", "currency", "placement")
+# What the audit trail keeps of an account
+WRITTEN_FIELDS = (
+    "name", "broker", "login", "server", "terminal_path", "margin_mode", "currency", "demo", "restart_policy",
+    "placement",
+)  # fmt: skip
 
 
 def check_account(account: TradingAccount) -> None:
@@ -73,9 +81,9 @@ def create_account(
     account.full_clean()
     check_account(account)
     account.save()
-    register_account(account=account, by=by, at=at)
     if password:
-        set_password(account=account, password=password, by=by, at=at)
+        _keep_password(account, password)
+    register_account(account=account, by=by, at=at)
     return account
 
 
@@ -84,11 +92,13 @@ def register_account(*, account: TradingAccount, by: User | None, at: datetime) 
     """Write down that an account was created, and let a creator who is no superuser manage it."""
     if by is not None and not by.is_superuser:
         AccountRole.objects.get_or_create(user=by, account=account, defaults={"role": AccountRole.Role.MANAGER})
-    record(
+    record_change(
         kind="ACCOUNT_CREATED",
         text=f"Account {account.name} created: {account.get_broker_display()}, {account.login} at {account.server}",
+        subject=f"account {account.pk}",
         account_id=account.pk,
-        data={"by": by.pk if by else None, "demo": account.demo},
+        after=settings_of(account.pk) | {"password": _password_word(account)},
+        by=by,
         at=at,
     )
 
@@ -101,6 +111,18 @@ def set_password(*, account: TradingAccount, password: str, at: datetime, by: Us
         ValidationError: It is too long or holds control characters, which no terminal can type.
         CredentialError: No key is configured.
     """
+    _keep_password(account, password)
+    record_change(
+        kind="ACCOUNT_PASSWORD",
+        text=f"The broker password of {account.name} was {'changed' if password else 'removed'} by {name_of(by)}",
+        subject=f"account {account.pk}",
+        account_id=account.pk,
+        by=by,
+        at=at,
+    )
+
+
+def _keep_password(account: TradingAccount, password: str) -> None:
     if len(password) > PASSWORD_LENGTH_MAX:
         raise ValidationError(f"A password has at most {PASSWORD_LENGTH_MAX} characters.", code="password")
     plain_text(password)
@@ -109,13 +131,10 @@ def set_password(*, account: TradingAccount, password: str, at: datetime, by: Us
     )
     TradingAccount.objects.filter(pk=account.pk).update(password_encrypted=sealed)
     account.password_encrypted = sealed
-    record(
-        kind="ACCOUNT_PASSWORD",
-        text=f"The broker password of {account.name} was {'changed' if password else 'removed'} by {_who(by)}",
-        account_id=account.pk,
-        data={"by": by.pk if by else None},
-        at=at,
-    )
+
+
+def _password_word(account: TradingAccount) -> str:
+    return "set" if account.password_encrypted else "none"
 
 
 @transaction.atomic
@@ -133,11 +152,14 @@ def set_desired_state(*, account: TradingAccount, state: str, at: datetime, by: 
     if before == state:
         return False
     TradingAccount.objects.filter(pk=account.pk).update(desired_state=state)
-    record(
+    record_change(
         kind="ACCOUNT_STATE",
-        text=f"{account.name}: {before} → {state}, by {_who(by)}",
+        text=f"{account.name}: {before} → {state}, by {name_of(by)}",
+        subject=f"account {account.pk}",
         account_id=account.pk,
-        data={"from": before, "to": state, "by": by.pk if by else None},
+        before={"desired_state": before},
+        after={"desired_state": state},
+        by=by,
         at=at,
     )
     ask(account_id=account.pk, kind=STATE_CHANGED, args={"state": state}, by=by, at=at)
@@ -149,11 +171,13 @@ def set_desired_state(*, account: TradingAccount, state: str, at: datetime, by: 
 def request_order_sync(*, account: TradingAccount, at: datetime, by: User | None = None) -> None:
     """Ask the engine to compare books and broker now (S0: `force_order_sync()`)."""
     ask(account_id=account.pk, kind=FORCE_ORDER_SYNC, args={}, by=by, at=at)
-    record(
+    record_change(
         kind="COMMAND",
-        text=f"{_who(by)} asked for a full order sync of {account.name}",
+        text=f"{name_of(by)} asked for a full order sync of {account.name}",
+        subject=f"account {account.pk}",
         account_id=account.pk,
-        data={"command": FORCE_ORDER_SYNC, "by": by.pk if by else None},
+        after={"command": FORCE_ORDER_SYNC},
+        by=by,
         at=at,
     )
 
@@ -162,11 +186,13 @@ def request_order_sync(*, account: TradingAccount, at: datetime, by: User | None
 def request_examination(*, account: TradingAccount, at: datetime, by: User | None = None) -> None:
     """Ask the engine to let the doctor look at the account now."""
     ask(account_id=account.pk, kind=EXAMINE, args={}, by=by, at=at)
-    record(
+    record_change(
         kind="COMMAND",
-        text=f"{_who(by)} asked for an examination of {account.name}",
+        text=f"{name_of(by)} asked for an examination of {account.name}",
+        subject=f"account {account.pk}",
         account_id=account.pk,
-        data={"command": EXAMINE, "by": by.pk if by else None},
+        after={"command": EXAMINE},
+        by=by,
         at=at,
     )
 
@@ -180,12 +206,16 @@ def grant_role(*, user: User, account: TradingAccount, role: str, at: datetime, 
     """
     if role not in AccountRole.Role.values:
         raise ValidationError(f"{role!r} is no role; known: {', '.join(AccountRole.Role.values)}", code="role")
+    before = AccountRole.objects.filter(user=user, account=account).values_list("role", flat=True).first()
     held, _ = AccountRole.objects.update_or_create(user=user, account=account, defaults={"role": role})
-    record(
+    record_change(
         kind="ACCOUNT_ROLE",
-        text=f"{user.get_username()} is {role} of {account.name}, by {_who(by)}"[:500],
+        text=f"{user.get_username()} is {role} of {account.name}, by {name_of(by)}",
+        subject=f"user {user.pk}",
         account_id=account.pk,
-        data={"user": user.pk, "role": role, "by": by.pk if by else None},
+        before={"role": before},
+        after={"role": role},
+        by=by,
         at=at,
     )
     return held
@@ -194,31 +224,44 @@ def grant_role(*, user: User, account: TradingAccount, role: str, at: datetime, 
 @transaction.atomic
 def revoke_role(*, user: User, account: TradingAccount, at: datetime, by: User | None = None) -> bool:
     """Take a person's role in an account away; tell whether there was one."""
-    gone, _ = AccountRole.objects.filter(user=user, account=account).delete()
-    if gone:
-        record(
-            kind="ACCOUNT_ROLE",
-            text=f"{user.get_username()} has no role in {account.name} any more, by {_who(by)}"[:500],
-            account_id=account.pk,
-            data={"user": user.pk, "role": None, "by": by.pk if by else None},
-            at=at,
-        )
-    return bool(gone)
+    held = AccountRole.objects.select_for_update().filter(user=user, account=account).first()
+    if held is None:
+        return False
+    held.delete()
+    record_change(
+        kind="ACCOUNT_ROLE",
+        text=f"{user.get_username()} has no role in {account.name} any more, by {name_of(by)}",
+        subject=f"user {user.pk}",
+        account_id=account.pk,
+        before={"role": held.role},
+        after={"role": None},
+        by=by,
+        at=at,
+    )
+    return True
+
+
+def settings_of(account_id: int) -> dict[str, Any]:
+    """Return what the audit trail keeps of an account, as it is stored now."""
+    return dict(TradingAccount.objects.values(*WRITTEN_FIELDS).get(pk=account_id))
 
 
 @transaction.atomic
-def note_changes(*, account: TradingAccount, fields: Iterable[str], at: datetime, by: User | None = None) -> None:
-    """Write down which settings of an account a person changed, with their new values; a password has no value here."""
-    values = {name: getattr(account, name) for name in fields if name != "password"}
-    if values:
-        record(
-            kind="ACCOUNT_CHANGED",
-            text=f"{account.name}: {', '.join(values)} changed by {_who(by)}"[:500],
-            account_id=account.pk,
-            data={"values": values, "by": by.pk if by else None},
-            at=at,
-        )
-
-
-def _who(by: User | None) -> str:
-    return by.get_username() if by is not None else "the system"
+def note_changes(
+    *, account: TradingAccount, before: Mapping[str, Any], at: datetime, by: User | None = None
+) -> AuditEntry | None:
+    """Write down which settings of an account a person changed; `before` holds them as they were."""
+    after = {name: getattr(account, name) for name in before}
+    changed = [name for name in before if before[name] != after[name]]
+    if not changed:
+        return None
+    return record_change(
+        kind="ACCOUNT_CHANGED",
+        text=f"{account.name}: {', '.join(changed)} changed by {name_of(by)}",
+        subject=f"account {account.pk}",
+        account_id=account.pk,
+        before=before,
+        after=after,
+        by=by,
+        at=at,
+    )

@@ -25,6 +25,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Intents", "outgoing_mail", "orders_orderintent"),
             ("Deals", "receipt_long", "orders_deal"),
             ("Events", "history", "events_event"),
+            ("Audit", "policy", "events_auditentry"),
             ("Snapshots", "photo_camera", "accounts_accountsnapshot"),
         ),
     ),

@@ -71,3 +71,43 @@ class Command(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.account}"
+
+
+class AuditEntry(models.Model):
+    """A change that somebody made, chained to the one before it. A fact: the database refuses to change it.
+
+    Each account has a chain of its own; what belongs to no account is in the chain of none. People are kept as
+    number and name, so that an entry outlives its user. `changes` is canonical JSON, the text that was hashed.
+    """
+
+    account = models.ForeignKey(
+        "accounts.TradingAccount", on_delete=models.PROTECT, null=True, blank=True, related_name="audit_entries"
+    )
+    sequence = models.PositiveBigIntegerField()
+    at = models.DateTimeField()
+    actor_id = models.BigIntegerField(null=True, blank=True)
+    actor_name = models.CharField(max_length=150)
+    via = models.CharField(max_length=20)
+    action = models.CharField(max_length=40)
+    subject = models.CharField(max_length=100, blank=True)
+    text = models.CharField(max_length=500)
+    changes = models.TextField(default="{}")
+    reason = models.CharField(max_length=500, blank=True)
+    request_id = models.CharField(max_length=40, blank=True)
+    previous_hash = models.CharField(max_length=64, blank=True)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name_plural = "audit entries"
+        indexes = (models.Index(fields=("account", "-id"), name="audit_account_id"),)
+        constraints = (
+            models.UniqueConstraint(fields=("account", "sequence"), name="audit_sequence_once", nulls_distinct=False),
+            models.UniqueConstraint(
+                fields=("account", "previous_hash"), name="audit_never_forks", nulls_distinct=False
+            ),
+            models.CheckConstraint(condition=Q(sequence__gte=1), name="audit_sequence_from_one"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} #{self.sequence}: {self.text}"

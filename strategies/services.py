@@ -12,7 +12,8 @@ from pydantic import ValidationError as ParamsError
 from accounts.models import DesiredState, Symbol, TradingAccount, User
 from accounts.validation import plain_text, symbol_list
 from events import live
-from events.services import ask, record
+from events.audit import name_of, record_change
+from events.services import ask
 from strategies import registry
 from strategies.models import Bot, BotConfig
 from strategies.registry import StrategySpec
@@ -112,12 +113,20 @@ def register_bot(*, bot: Bot, at: datetime, by: User | None = None) -> None:
     """Write down that a bot was created, and make its symbols known to the account."""
     for symbol in bot.symbols:
         Symbol.objects.get_or_create(account_id=bot.account_id, name=symbol)
-    record(
+    record_change(
         kind="BOT_CREATED",
-        text=f"Bot {bot.name} ({bot.strategy}) on {', '.join(bot.symbols)}, magic {bot.magic}, by {_who(by)}"[:500],
+        text=f"Bot {bot.name} ({bot.strategy}) on {', '.join(bot.symbols)}, magic {bot.magic}, by {name_of(by)}",
+        subject=f"bot {bot.pk}",
         account_id=bot.account_id,
         bot_id=bot.pk,
-        data={"by": by.pk if by else None},
+        after={
+            "name": bot.name,
+            "strategy": bot.strategy,
+            "symbols": bot.symbols,
+            "interval_seconds": bot.interval_seconds,
+            "version": bot.config.version if bot.config else None,
+        },
+        by=by,
         at=at,
     )
 
@@ -163,12 +172,16 @@ def save_config(
     bot.config = config
     changes = differences(current.values if current else {}, complete)
     said = ", ".join(f"{c.name} {c.before} → {c.after}" for c in changes) if current else "first configuration"
-    record(
+    record_change(
         kind="BOT_CONFIG",
-        text=f"{locked.name} v{config.version} by {_who(by)}: {said}"[:500],
+        text=f"{locked.name} v{config.version} by {name_of(by)}: {said}",
+        subject=f"bot {locked.pk}",
         account_id=locked.account_id,
         bot_id=locked.pk,
-        data={"version": config.version, "note": note, "by": by.pk if by else None},
+        before={"version": current.version if current else None} | (current.values if current else {}),
+        after={"version": config.version} | complete,
+        reason=note,
+        by=by,
         at=at,
     )
     _wake(locked, {"config": config.version}, by, at)
@@ -180,8 +193,8 @@ def _refuse_if_changed(current: BotConfig | None, seen_version: int | None) -> N
     if seen_version is None or seen_version == version or current is None:
         return
     raise ChangedMeanwhile(
-        f"Changed by {_who(current.created_by)} at {current.created_at:%H:%M} UTC: version {current.version} is newer "
-        "than the one you edited. Nothing was saved; reload the page to see it.",
+        f"Changed by {name_of(current.created_by)} at {current.created_at:%H:%M} UTC: version {current.version} is "
+        "newer than the one you edited. Nothing was saved; reload the page to see it.",
         code="changed",
     )
 
@@ -225,12 +238,15 @@ def set_bot_state(*, bot: Bot, state: str, at: datetime, by: User | None = None)
         room_for_one_more(but=locked.pk)
     Bot.objects.filter(pk=bot.pk).update(desired_state=state)
     bot.desired_state = state
-    record(
+    record_change(
         kind="BOT_STATE",
-        text=f"{locked.name}: {before} → {state}, by {_who(by)}",
+        text=f"{locked.name}: {before} → {state}, by {name_of(by)}",
+        subject=f"bot {locked.pk}",
         account_id=locked.account_id,
         bot_id=locked.pk,
-        data={"from": before, "to": state, "by": by.pk if by else None},
+        before={"desired_state": before},
+        after={"desired_state": state},
+        by=by,
         at=at,
     )
     _wake(locked, {"state": state}, by, at)
@@ -259,7 +275,8 @@ def change_bot(
         "symbols": kept,
         "interval_seconds": locked.interval_seconds if interval_seconds is None else interval_seconds,
     }
-    changed = {field: value for field, value in wanted.items() if getattr(locked, field) != value}
+    before = {field: getattr(locked, field) for field in wanted}
+    changed = {field: value for field, value in wanted.items() if before[field] != value}
     gone = sorted(set(locked.symbols) - set(kept))
     if gone and locked.desired_state != DesiredState.STOPPED:
         raise ValidationError(f"Stop the bot before you take {', '.join(gone)} away from it.", code="symbols")
@@ -272,12 +289,15 @@ def change_bot(
     locked.save(update_fields=list(changed))
     for symbol in locked.symbols:
         Symbol.objects.get_or_create(account_id=locked.account_id, name=symbol)
-    record(
+    record_change(
         kind="BOT_CHANGED",
-        text=f"{locked.name}: {', '.join(changed)} changed by {_who(by)}",
+        text=f"{locked.name}: {', '.join(changed)} changed by {name_of(by)}",
+        subject=f"bot {locked.pk}",
         account_id=locked.account_id,
         bot_id=locked.pk,
-        data={"values": changed, "by": by.pk if by else None},
+        before=before,
+        after=wanted,
+        by=by,
         at=at,
     )
     _wake(locked, {"changed": sorted(changed)}, by, at)
@@ -288,7 +308,3 @@ def _wake(bot: Bot, args: dict[str, Any], by: User | None, at: datetime) -> None
     """Ask the account's engine to look at its bots now, and tell who watches."""
     ask(account_id=bot.account_id, kind=STATE_CHANGED, args={"bot": bot.pk, **args}, by=by, at=at)
     live.publish(bot.account_id, "state", {"bot": bot.pk, **args})
-
-
-def _who(by: User | None) -> str:
-    return by.get_username() if by is not None else "the system"

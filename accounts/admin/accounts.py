@@ -116,12 +116,13 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     def save_model(
         self, request: HttpRequest, obj: TradingAccount, form: "forms.ModelForm[TradingAccount]", change: bool
     ) -> None:
+        before = services.settings_of(obj.pk) if change else {}
         super().save_model(request, obj, form, change)
         by, at = person(request), CLOCK.now()
-        if not change:
+        if change:
+            services.note_changes(account=obj, before=before, by=by, at=at)
+        else:
             services.register_account(account=obj, by=by, at=at)
-        elif form.changed_data:
-            services.note_changes(account=obj, fields=form.changed_data, by=by, at=at)
         if form.cleaned_data.get("password"):
             services.set_password(account=obj, password=form.cleaned_data["password"], by=by, at=at)
 

@@ -1,11 +1,14 @@
-"""Admin of the journal and of the command inbox."""
+"""Admin of the journal, of the audit trail and of the command inbox."""
+
+import json
 
 from django.contrib import admin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
 
-from accounts.admincells import STATES, moment
+from accounts.admincells import NOTHING, STATES, moment
 from accounts.adminkit import FactAdmin, ScopedRelatedFilter, display
-from events.models import Command, Event
+from events.audit import SYSTEM
+from events.models import AuditEntry, Command, Event
 
 
 @admin.register(Event)
@@ -56,3 +59,37 @@ class CommandAdmin(FactAdmin[Command]):
     @display(description="State", label=STATES, ordering="state")
     def state_label(self, command: Command) -> tuple[str, str]:
         return command.state, command.get_state_display()
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(FactAdmin[AuditEntry]):
+    list_display = ("time", "account", "who", "via", "action", "text", "reason")
+    list_filter = (
+        ("account", ScopedRelatedFilter),
+        ("actor_name", FieldTextFilter),
+        ("via", FieldTextFilter),
+        ("action", FieldTextFilter),
+        ("at", RangeDateTimeFilter),
+    )
+    search_fields = ("text", "reason", "request_id", "actor_name")
+    search_help_text = "Text, reason, person or number of the request"
+    list_select_related = ("account",)
+    ordering = ("-id",)
+    fields = (
+        "at", "who", "via", "action", "text", "reason", "account", "subject", "what_changed", "request_id", "sequence",
+        "previous_hash", "hash",
+    )  # fmt: skip
+    readonly_fields = ("who", "what_changed")
+
+    @display(description="Time (UTC)", ordering="id")
+    def time(self, entry: AuditEntry) -> str:
+        return moment(entry.at)
+
+    @display(description="Who", ordering="actor_name")
+    def who(self, entry: AuditEntry) -> str:
+        return entry.actor_name or SYSTEM
+
+    @display(description="Before → after")
+    def what_changed(self, entry: AuditEntry) -> str:
+        pairs = json.loads(entry.changes)
+        return "; ".join(f"{name}: {before} → {after}" for name, (before, after) in sorted(pairs.items())) or NOTHING

@@ -50,7 +50,7 @@ def test_saving_makes_a_new_version_that_the_engine_hears_of(desk: Desk, as_: Ca
     assert config is not None
     assert (config.version, config.values["distance"], config.note) == (2, 35.0, "tighter")
     assert config.created_by == desk.people["mia"]
-    event = Event.objects.get(kind="BOT_CONFIG", bot=desk.bot, data__version=2)
+    event = Event.objects.get(kind="BOT_CONFIG", bot=desk.bot, data__changes__version__1=2)
     assert "distance 50.0 → 35.0" in event.text
     assert Command.objects.filter(account=desk.account, requested_by=desk.people["mia"]).count() == 1
     assert "distance: 50.0 → 35.0" in client.get(page_of(desk.bot)).content.decode()

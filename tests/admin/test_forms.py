@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.models import AccountRole, Symbol, TradingAccount, User
 from accounts.selectors import password_of
-from events.models import Event
+from events.models import AuditEntry, Event
 from strategies.models import Bot
 from tests.admin.conftest import Desk
 
@@ -241,7 +241,7 @@ def test_roles_are_given_and_taken_by_managers(desk: Desk, as_: Callable[..., Cl
     gone = client.post(reverse("admin:accounts_accountrole_delete", args=(role.pk,)), {"post": "yes"})
     assert gone.status_code == 302
     assert not AccountRole.objects.filter(pk=role.pk).exists()
-    assert Event.objects.filter(kind="ACCOUNT_ROLE", data__user=cem.pk, account=desk.account).count() == 2
+    assert AuditEntry.objects.filter(action="ACCOUNT_ROLE", subject=f"user {cem.pk}", account=desk.account).count() == 2
 
 
 @pytest.mark.requirement("S1-10")

@@ -133,7 +133,7 @@ def test_a_bot_runs_only_with_a_configuration(account: TradingAccount) -> None:
         services.set_bot_state(bot=bot, state="sleeping", at=AT)
     asked = Command.objects.filter(account=account).values_list("kind", "args")
     assert ("state_changed", {"bot": bot.pk, "state": "running"}) in list(asked)
-    assert Event.objects.get(kind="BOT_STATE").data["to"] == "running"
+    assert Event.objects.get(kind="BOT_STATE").data["changes"]["desired_state"][1] == "running"
 
 
 @pytest.mark.requirement("S1-20")
