@@ -33,8 +33,8 @@ from core.clock import VirtualClock
 from core.ids import SeededIds
 from cycles.manager import CyclesManager
 from cycles.models import Cycle
+from engine.domain import percentile
 from engine.gate import SendGate, SendJournal
-from engine.jobs import percentile
 from engine.lease import HeldLease
 from engine.memory import settle
 from orders.manager import OrdersManager

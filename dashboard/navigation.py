@@ -34,6 +34,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("State", "monitor_heart", "engine_enginestate"),
             ("Processes", "memory", "engine_engineprocess"),
+            ("Hosts", "dns", "engine_enginehost"),
             ("Leases", "key", "engine_lease"),
             ("Commands", "terminal", "events_command"),
             ("Blocks", "block", "risk_block"),

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from functools import partial
 from pathlib import Path
 
 from django.db import DatabaseError, connection
@@ -15,6 +16,7 @@ from engine.gate import SendGate, SendJournal
 from engine.lease import HeldLease
 from engine.models import EngineState
 from engine.opening import gateway_of
+from engine.performance import database_skew
 from engine.session import AccountSession, show_failure, write_state
 from orders.gate import LeaseLost
 
@@ -93,7 +95,14 @@ class AccountThread(threading.Thread):
 
     def _make_session(self) -> AccountSession:
         gateway = gateway_of(TradingAccount.objects.get(pk=self.account_id), self._clock)
-        return AccountSession(self.account_id, gateway=gateway, clock=self._clock, ids=self._ids, lease=self._lease)
+        return AccountSession(
+            self.account_id,
+            gateway=gateway,
+            clock=self._clock,
+            ids=self._ids,
+            lease=self._lease,
+            measure_skew=partial(database_skew, self._clock),
+        )
 
     def _step_until_over(self, session: AccountSession) -> None:
         looked_at = self._clock.ticks()

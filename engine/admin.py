@@ -6,9 +6,9 @@ from django.contrib import admin
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter
 
-from accounts.admincells import STATES, moment
+from accounts.admincells import NOTHING, STATES, moment
 from accounts.adminkit import FactAdmin, ScopedRelatedFilter, display
-from engine.models import EngineProcess, EngineState, Lease
+from engine.models import EngineHost, EngineProcess, EngineState, Lease
 
 
 @admin.register(Lease)
@@ -85,7 +85,7 @@ class EngineProcessAdmin(FactAdmin[EngineProcess]):
     """Processes belong to hosts, not to accounts: superusers see them."""
 
     account_path = None
-    list_display = ("host", "role", "pid", "started", "seen", "restarts", "cpu", "memory", "stop_requested")
+    list_display = ("host", "role", "pid", "started", "seen", "restarts", "cpu", "memory", "handles", "stop_requested")
     list_filter = (("role", ChoicesDropdownFilter), ("host", FieldTextFilter))
     search_fields = ("name", "host")
     ordering = ("host", "role", "pid")
@@ -105,3 +105,33 @@ class EngineProcessAdmin(FactAdmin[EngineProcess]):
     @display(description="Memory", ordering="rss_bytes")
     def memory(self, process: EngineProcess) -> str:
         return f"{process.rss_bytes / 2**20:.0f} MB"
+
+
+@admin.register(EngineHost)
+class EngineHostAdmin(FactAdmin[EngineHost]):
+    """Machines belong to nobody's account: superusers see them."""
+
+    account_path = None
+    list_display = ("host", "seen", "runners", "cpu", "memory", "disk", "clock", "problem")
+    search_fields = ("host",)
+    ordering = ("host",)
+
+    @display(description="Seen (UTC)", ordering="seen_at")
+    def seen(self, host: EngineHost) -> str:
+        return moment(host.seen_at)
+
+    @display(description="CPU", ordering="cpu_percent")
+    def cpu(self, host: EngineHost) -> str:
+        return f"{host.cpu_percent:.0f} %"
+
+    @display(description="Memory", ordering="memory_percent")
+    def memory(self, host: EngineHost) -> str:
+        return f"{host.memory_percent:.0f} %"
+
+    @display(description="Disk free", ordering="disk_free_bytes")
+    def disk(self, host: EngineHost) -> str:
+        return f"{host.disk_free_bytes / 1e9:.1f} GB"
+
+    @display(description="Clock ahead", ordering="clock_skew_seconds")
+    def clock(self, host: EngineHost) -> str:
+        return NOTHING if host.clock_skew_seconds is None else f"{host.clock_skew_seconds:+.3f} s"

@@ -1,7 +1,6 @@
 """Jobs of a session: due by interval, in a fixed order, never overlapping; a failing one backs off, others go on."""
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -9,11 +8,11 @@ from enum import Enum
 from brokers.gateway import BrokerError
 from core.clock import Clock
 from core.ids import Ids
+from engine.domain import Samples
 from orders.gate import LeaseLost
 
 log = logging.getLogger("trading.engine")
 
-SAMPLES_KEPT = 100
 BACKOFF_FIRST = 0.5
 BACKOFF_LONGEST = 60.0
 CIRCUIT_FAILURES = 5
@@ -33,7 +32,10 @@ class Job:
     failures_in_a_row: int = 0
     overruns: int = 0
     last_error: str = ""
-    samples_ms: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
+    broker_errors: int = 0
+    broker_failed: bool = False
+    durations: Samples = field(default_factory=Samples)
+    lags: Samples = field(default_factory=Samples)
 
     @property
     def circuit_open(self) -> bool:
@@ -41,23 +43,17 @@ class Job:
         return self.failures_in_a_row >= CIRCUIT_FAILURES
 
     def statistics(self) -> dict[str, float | int | str]:
-        """Return counts and durations in milliseconds over the last 100 passes."""
-        ordered = sorted(self.samples_ms)
+        """Return counts, durations and lags (how late a pass began) in milliseconds over the last 100 passes."""
         return {
             "interval_s": self.interval_seconds,
             "passes": self.passes,
             "errors": self.errors,
+            "broker_errors": self.broker_errors,
             "overruns": self.overruns,
-            "last_ms": round(self.samples_ms[-1], 3) if ordered else 0.0,
-            "p50_ms": round(percentile(ordered, 0.50), 3),
-            "p99_ms": round(percentile(ordered, 0.99), 3),
+            **self.durations.figures(),
+            "lag_p95_ms": round(self.lags.p95_ms, 3),
             "last_error": self.last_error,
         }
-
-
-def percentile(ordered: list[float], share: float) -> float:
-    """Return the nearest-rank percentile of sorted values; 0.0 of none."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 class Idle(Enum):
@@ -91,6 +87,8 @@ class JobLoop:
 
     def _run(self, job: Job) -> None:
         started, due = self._timer(), self._clock.ticks()
+        if job.due_at > 0:
+            job.lags.add((due - job.due_at) * 1000)
         try:
             came = job.run()
         except LeaseLost:
@@ -98,6 +96,8 @@ class JobLoop:
         except Exception as problem:  # noqa: BLE001 - a job that fails is told, and must not end the others
             job.errors += 1
             job.failures_in_a_row += 1
+            job.broker_failed = isinstance(problem, BrokerError)
+            job.broker_errors += job.broker_failed
             job.last_error = f"{type(problem).__name__}: {problem}"[:300]
             wait = min(job.backoff_longest, BACKOFF_FIRST * 2 ** min(10, job.failures_in_a_row - 1))
             jitter = int(self._ids.token(2), 36) / 36**2
@@ -107,10 +107,11 @@ class JobLoop:
             if came is not IDLE:
                 job.failures_in_a_row = 0
                 job.last_error = ""
+                job.broker_failed = False
             job.due_at = due + job.interval_seconds
         took = self._timer() - started
         job.passes += 1
-        job.samples_ms.append(took * 1000)
+        job.durations.add(took * 1000)
         if job.failures_in_a_row == 0 and self._clock.ticks() > job.due_at:
             job.overruns += 1
             job.due_at = self._clock.ticks()

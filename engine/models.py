@@ -85,6 +85,7 @@ class EngineProcess(models.Model):
     restarts = models.PositiveIntegerField(default=0)
     cpu_percent = models.FloatField(default=0.0)
     rss_bytes = models.BigIntegerField(default=0)
+    handles = models.PositiveIntegerField(default=0, help_text="Open files and sockets; handles on Windows.")
 
     class Meta:
         ordering = ("host", "role", "pid")
@@ -92,3 +93,26 @@ class EngineProcess(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class EngineHost(models.Model):
+    """A machine that runs a supervisor: what it offers, what it has left, and what is wrong with it."""
+
+    host = models.CharField(max_length=80, primary_key=True)
+    labels = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    runners = models.PositiveSmallIntegerField(default=0, help_text="Runner processes that it keeps.")
+    runners_wanted = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Set by a person in place of the number that it was started with."
+    )
+    seen_at = models.DateTimeField()
+    cpu_percent = models.FloatField(default=0.0)
+    memory_percent = models.FloatField(default=0.0)
+    disk_free_bytes = models.BigIntegerField(default=0)
+    clock_skew_seconds = models.FloatField(null=True, blank=True)
+    problem = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ("host",)
+
+    def __str__(self) -> str:
+        return self.host

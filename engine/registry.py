@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -36,6 +37,7 @@ class Registration:
             "seen_at": at,
             "cpu_percent": self.process.cpu_percent(),
             "rss_bytes": self.process.memory_info().rss,
+            "handles": open_handles(self.process),
         }
         if not EngineProcess.objects.filter(pk=self.row.pk).update(**fields):
             self.row.pk = None
@@ -46,6 +48,13 @@ class Registration:
     def leave(self) -> None:
         """Take the row away."""
         EngineProcess.objects.filter(pk=self.row.pk).delete()
+
+
+def open_handles(process: psutil.Process) -> int:
+    """Return how many files and sockets a process has open; on Windows its handles."""
+    if sys.platform == "win32":
+        return int(process.num_handles())
+    return int(process.num_fds())
 
 
 def register(name: str, role: str, labels: list[str], at: datetime, *, pid: int | None = None) -> Registration:

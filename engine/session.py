@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 
 from accounts.models import TradingAccount
 from accounts.snapshots import take_snapshot
@@ -18,9 +19,12 @@ from core.ids import Ids
 from cycles.manager import CyclesManager
 from engine.commands import run_commands
 from engine.doctor import examine_account
+from engine.domain import CLOCK_SECONDS, Component, Health, judge_clock
+from engine.domain import worst as worst_health
 from engine.gate import SendGate, SendJournal
 from engine.jobs import IDLE, Job, JobLoop
 from engine.models import EngineState
+from engine.performance import Monitor, Stages
 from engine.realtime import Realtime
 from engine.trading import Trader
 from events import live
@@ -35,6 +39,10 @@ log = logging.getLogger("trading.engine")
 
 START_UP = "startup"
 CIRCUIT = "circuit"
+CLOCK = "clock"
+CLOCK_LOOK_SECONDS = 10.0
+# Figures are written this often, and at once when the health changes
+FIGURES_SECONDS = 5.0
 DOCTOR_SECONDS = 3600.0
 DOCTOR_BLOCKED_SECONDS = 60.0
 
@@ -42,7 +50,16 @@ DOCTOR_BLOCKED_SECONDS = 60.0
 class AccountSession:
     """Everything that happens on one account. `step()` runs what is due and returns; nothing here starts a thread."""
 
-    def __init__(self, account_id: int, *, gateway: Gateway, clock: Clock, ids: Ids, lease: Any) -> None:
+    def __init__(
+        self,
+        account_id: int,
+        *,
+        gateway: Gateway,
+        clock: Clock,
+        ids: Ids,
+        lease: Any,
+        measure_skew: Callable[[], float] | None = None,
+    ) -> None:
         self.account_id = account_id
         self.gateway = gateway
         self.clock = clock
@@ -52,11 +69,22 @@ class AccountSession:
         self.market = Market(gateway, clock)
         self.orders = OrdersManager(gateway=gateway, gate=self.gate, clock=clock)
         self.cycles = CyclesManager(gate=self.gate, clock=clock, orders_manager=self.orders)
+        stages = Stages(time.perf_counter)
         self.trader = Trader(
-            account_id=account_id, gateway=gateway, gate=self.gate, market=self.market, clock=clock, ids=ids
+            account_id=account_id,
+            gateway=gateway,
+            gate=self.gate,
+            market=self.market,
+            clock=clock,
+            ids=ids,
+            stages=stages,
         )
         self.realtime = Realtime(trader=self.trader, market=self.market, gate=self.gate, clock=clock)
         self.loop = JobLoop(self._jobs(), clock=clock, ids=ids, timer=time.perf_counter)
+        self.monitor = Monitor(timer=time.perf_counter, stages=stages)
+        self._measure_skew = measure_skew
+        self._figures_at: float | None = None
+        self._shown_health: Health | None = None
         self._woken = False
         self._balance: float | None = None
 
@@ -68,6 +96,7 @@ class AccountSession:
             Job("orders", 0.5, self._orders),
             Job("cycles", 1.0, self.cycles.run),
             Job("trade", 0.1, self._trade),
+            Job("clock", CLOCK_LOOK_SECONDS, self._clock_skew),
             Job("state", 1.0, self._state),
             Job("integrity", 30.0, self.cycles.validate),
             Job("heartbeat", settings.HEARTBEAT_INTERVAL, self._heartbeat),
@@ -127,7 +156,8 @@ class AccountSession:
         if self._woken:
             self._woken = False
             self.loop.hurry("commands")
-        return self.loop.run_due()
+        with connection.execute_wrapper(self.monitor.queries):
+            return self.loop.run_due()
 
     def wake(self) -> None:
         """Let the next step look at the command inbox first; may be called from another thread."""
@@ -153,6 +183,8 @@ class AccountSession:
         """Return job, order and cycle statistics and why bots did not act; the pages and the API show them."""
         return {
             "jobs": {name: job.statistics() for name, job in self.loop.jobs.items()},
+            **self.monitor.figures(),
+            "components": [component.as_json() for component in self.components()],
             "orders": self.orders.get_order_statistics(),
             "cycles": self.cycles.get_cycle_statistics(),
             "sent": self.trader.sent,
@@ -187,15 +219,27 @@ class AccountSession:
         wanted = TradingAccount.objects.values_list("desired_state", flat=True).get(pk=self.account_id)
         return EngineState.Status.PAUSED if wanted == "paused" else EngineState.Status.RUNNING
 
-    def _health(self) -> str:
-        jobs = self.loop.jobs.values()
-        if any(job.circuit_open for job in jobs):
-            return EngineState.Health.UNHEALTHY
-        return EngineState.Health.DEGRADED if any(job.failures_in_a_row for job in jobs) else EngineState.Health.HEALTHY
+    def components(self) -> tuple[Component, ...]:
+        """Judge each part of the session."""
+        return self.monitor.components(self.loop.jobs)
+
+    def _health(self) -> Health:
+        return worst_health(self.components())
+
+    def _clock_skew(self) -> None:
+        """Compare the host's clock with the database's, and hold back entries while they are 10 s apart."""
+        if self._measure_skew is None:
+            return
+        skew = self.monitor.clock_skew = self._measure_skew()
+        reason, at = f"the host's clock is {judge_clock(skew).reason}", self.clock.now()
+        with fenced(self.gate):
+            if abs(skew) >= CLOCK_SECONDS.bad:
+                raise_block(account_id=self.account_id, cause=CLOCK, reason=reason, at=at)
+            else:
+                lift_cause(account_id=self.account_id, cause=CLOCK, why="the host's clock is right again", at=at)
 
     def _state(self) -> None:
         """Show state and health, and stop entries while a job's circuit is open."""
-        health = self._health()
         broken = sorted(f"{job.name}: {job.last_error}" for job in self.loop.jobs.values() if job.circuit_open)
         at = self.clock.now()
         with fenced(self.gate):
@@ -206,14 +250,22 @@ class AccountSession:
         last = self.orders.last
         self._write_state(
             status=self._running_or_paused(),
-            manager_health_status=health,
             error_message="",
-            statistics=self.statistics(),
             active_positions_count=len(last.book.positions) if last is not None else 0,
             last_strategy_run=self.trader.ran_at,
             last_realtime_run=self.realtime.ran_at,
             last_indication_run=self.market.indicated_at,
+            **self._figures(),
         )
+
+    def _figures(self) -> dict[str, Any]:
+        """Return health and figures when they are due to be written; the figures are large, so not in each pass."""
+        health, ticks = self._health(), self.clock.ticks()
+        due = self._figures_at is None or ticks - self._figures_at >= FIGURES_SECONDS
+        if not due and health is self._shown_health:
+            return {}
+        self._figures_at, self._shown_health = ticks, health
+        return {"manager_health_status": health, "statistics": self.statistics()}
 
     def _heartbeat(self) -> None:
         """Write the account's worth down and report the system's health (S0: SYSTEM_HEALTH, S1: HEARTBEAT)."""
@@ -237,13 +289,13 @@ class AccountSession:
 
 
 def write_state(gate: SendGate, fields: Mapping[str, Any], *, at: datetime) -> None:
-    """Write what changed of the account's engine state and publish it; the age alone is published without a write."""
+    """Write some columns of the account's engine state, and publish its status and health."""
     with fenced(gate):
         state, _ = EngineState.objects.get_or_create(account_id=gate.account_id)
         for name, value in fields.items():
             setattr(state, name, value)
         state.updated_at = at
-        state.save()
+        state.save(update_fields=[*fields, "updated_at"])
         live.publish(
             gate.account_id,
             "state",

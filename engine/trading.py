@@ -14,6 +14,7 @@ from core.ids import Ids
 from core.outcome import Accepted
 from cycles import selectors as cycle_selectors
 from cycles.services import mark_closing, next_number, open_cycle
+from engine.performance import Stages
 from engine.proposals import close_proposal, leg_proposal, refusals_before
 from events.services import record
 from marketdata.quotes import Market
@@ -68,7 +69,15 @@ class Trader:
     """Asks an account's strategies and carries out what they decide. A session owns it."""
 
     def __init__(
-        self, *, account_id: int, gateway: Gateway, gate: Gate, market: Market, clock: Clock, ids: Ids
+        self,
+        *,
+        account_id: int,
+        gateway: Gateway,
+        gate: Gate,
+        market: Market,
+        clock: Clock,
+        ids: Ids,
+        stages: Stages,
     ) -> None:
         self.account_id = account_id
         self.gateway = gateway
@@ -76,6 +85,7 @@ class Trader:
         self.market = market
         self.clock = clock
         self.ids = ids
+        self.stages = stages
         self.asked: dict[Instance, Asked] = {}
         self.sent = 0
         self.ran_at: datetime | None = None
@@ -128,6 +138,7 @@ class Trader:
                     current = self._round()
             except ReadError as problem:
                 unread = unread or problem
+        self.stages.end_pass()
         if unread is not None:
             raise unread
         return self.sent - before
@@ -170,6 +181,8 @@ class Trader:
         cycles = current.cycles.get((bot.pk, symbol), ())
         paused = "paused" if "paused" in (bot.desired_state, bot.account.desired_state) else None
         objection = entry_objection(bot.pk, standing)
+        with self.stages.spend("indications"):
+            signals, atr = self.market.signals(symbol), self.market.atr(symbol)
         return View(
             now=standing.now,
             quote=standing.quote,
@@ -177,8 +190,8 @@ class Trader:
             cycles=cycles,
             in_flight=tuple(f for f in current.loose if f.cycle_id in {c.id for c in cycles}),
             last_entry_at=current.entries.get((bot.pk, symbol)),
-            signals=self.market.signals(symbol),
-            atr=self.market.atr(symbol),
+            signals=signals,
+            atr=atr,
             entries_blocked=paused or (objection.detail if objection else None),
             equity=standing.account.equity,
             margin_free=standing.account.margin_free,
@@ -189,7 +202,8 @@ class Trader:
         assert bot.config is not None
         try:
             spec = registry.get(bot.config.strategy)
-            decision = spec.decide(view, spec.params.model_validate(bot.config.values))
+            with self.stages.spend("strategies"):
+                decision = spec.decide(view, spec.params.model_validate(bot.config.values))
         except (KeyError, ValidationError) as problem:
             self._park(bot, "strategy", f"configuration: {problem}", current)
             return None

@@ -14,7 +14,7 @@ from django.db import DatabaseError
 
 from core.clock import Clock
 from engine.models import EngineProcess
-from engine.registry import Registration, process_name, register
+from engine.registry import Registration, open_handles, process_name, register
 
 log = logging.getLogger("trading.supervisor")
 
@@ -104,11 +104,12 @@ class Child:
             self._tree = [root, *(known.get(p.pid, p) for p in root.children(recursive=True))]
             cpu = sum(p.cpu_percent() for p in self._tree)
             rss = sum(p.memory_info().rss for p in self._tree)
+            handles = sum(open_handles(p) for p in self._tree)
         except psutil.Error:
             return
         if self._registration is not None:
             EngineProcess.objects.filter(pk=self._registration.row.pk).update(
-                seen_at=self._clock.now(), cpu_percent=cpu, rss_bytes=rss, restarts=self.restarts
+                seen_at=self._clock.now(), cpu_percent=cpu, rss_bytes=rss, handles=handles, restarts=self.restarts
             )
 
     def terminate(self) -> None:

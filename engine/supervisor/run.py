@@ -17,6 +17,7 @@ from core.ids import Ids
 from engine.models import EngineProcess
 from engine.registry import Registration, process_name, register
 from engine.supervisor.children import Child
+from engine.supervisor.host import HostMonitor
 from engine.supervisor.news import News
 from engine.supervisor.runners import RunnerPool, ask_to_stop, forget_dead, remove_queued, wait_until_gone
 
@@ -55,6 +56,7 @@ class Supervisor:
         self._lock = fasteners.InterProcessLock(plan.var_dir / "engine.lock")
         self._pool = RunnerPool(plan.runners, plan.labels, clock=clock, ids=ids)
         self._children = self._plan_children()
+        self._host = HostMonitor(plan.var_dir, plan.labels, plan.runners, clock=clock)
 
     def stop(self) -> None:
         """Ask for the end; safe in a signal handler."""
@@ -100,6 +102,7 @@ class Supervisor:
                 for child in self._children:
                     child.look()
                 self._pool.look()
+                self._host.look()
                 news.tell()
                 if registration.beat(self._clock.now()):
                     return

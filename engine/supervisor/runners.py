@@ -2,20 +2,23 @@
 
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from core.clock import Clock
 from core.ids import Ids
 from engine.lease import release_all_of
-from engine.models import EngineProcess
+from engine.models import EngineProcess, EngineState
 from engine.registry import is_alive, runners_here
+from events import live
 
 QUEUE = "engine"
 TASK = "engine.tasks.run_runner"
 # A worker that was killed between taking a task and writing its row down is given up after this
 DISPATCH_SECONDS = 20.0
 POLL_SECONDS = 0.1
+SHOWN_AS_RUN = (EngineState.Status.RUNNING, EngineState.Status.PAUSED)
 
 
 class RunnerPool:
@@ -48,10 +51,22 @@ def forget_dead() -> int:
     """Free the accounts of this host's runners that are proven dead; return how many there were."""
     dead = [row for row in runners_here() if not is_alive(row)]
     for row in dead:
+        _say_lost(row.name)
         release_all_of(row.name)
         remove_queued({row.name.rpartition(":")[2]})
         row.delete()
     return len(dead)
+
+
+def _say_lost(holder: str) -> None:
+    """Let the pages know at once that a dead runner's accounts wait for another."""
+    lost = EngineState.objects.filter(account__lease__holder=holder, status__in=SHOWN_AS_RUN)
+    with transaction.atomic():
+        ids = list(lost.values_list("account_id", flat=True))
+        EngineState.objects.filter(account_id__in=ids).update(
+            status=EngineState.Status.STARTING, error_message="Its runner died; another one takes over."
+        )
+        live.publish_many([(pk, "state", {"status": EngineState.Status.STARTING}) for pk in ids])
 
 
 def remove_queued(tokens: set[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from django.test import Client
 from accounts import services as account_services
 from accounts.models import AccountSnapshot, TradingAccount, User
 from cycles.models import Cycle
-from engine.models import EngineProcess, EngineState, Lease
+from engine.models import EngineHost, EngineProcess, EngineState, Lease
 from events.models import Command, Event
 from orders.models import AccountMarks, Deal, IntentHistory, Order, OrderIntent
 from risk.models import Block
@@ -152,6 +152,7 @@ def desk(db: None) -> Desk:
     cycle, order, intent = fill(account, bot, 5001)
     fill(other, make_bot(other, "Foreign"), 6001)
     EngineProcess.objects.create(name="h:runner:1:x", role="runner", host="h", pid=1, started_at=AT, seen_at=AT)
+    EngineHost.objects.create(host="h", runners=1, seen_at=AT)
     block = Block.objects.get(account=account)
     return Desk(account, other, bot, cycle, order, intent, block, people)
 

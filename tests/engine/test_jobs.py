@@ -4,7 +4,8 @@ import pytest
 
 from core.clock import VirtualClock
 from core.ids import SeededIds
-from engine.jobs import IDLE, Job, JobLoop, percentile
+from engine.domain import percentile
+from engine.jobs import IDLE, Job, JobLoop
 from orders.gate import LeaseLost
 
 
