@@ -84,6 +84,8 @@ def test_pages_fit_a_phone_and_say_nothing_to_the_console(desk: tuple[Engine, Pa
         page.goto(address + path)
         page.wait_for_load_state("load")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+    page.goto(f"{address}/api/docs/")
+    expect(page.locator(".swagger-ui .info .title")).to_be_visible(timeout=SOON)
     assert said == []
 
 
