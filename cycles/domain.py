@@ -7,11 +7,15 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class CycleFigures:
-    """What a cycle's orders add up to: money booked by closed ones, lots of open ones, open and resting ones."""
+    """What a cycle's orders add up to: money booked by closed ones, lots of open ones, open and resting ones.
+
+    `last_level` is the highest level of any order, -1 while there is none.
+    """
 
     realized: Decimal
     volume: Decimal
     live_orders: int
+    last_level: int = -1
 
 
 def kind_of(cycle_type: str, hedge_levels: Sequence[object]) -> str:

@@ -10,7 +10,7 @@ from core.clock import Clock
 from core.numbers import CENT
 from cycles import selectors, services
 from cycles.domain import CycleFigures, kind_of
-from cycles.models import Cycle
+from cycles.models import Cycle, CycleKind
 from events.services import record
 from orders.gate import Gate, fenced
 from orders.manager import OrdersManager
@@ -70,13 +70,15 @@ class CyclesManager:
         cycles = selectors.active_cycles(self.gate.account_id)
         figures = selectors.figures_by_cycle(c.pk for c in cycles)
         under_way = {i.cycle_id for i in intents_under_way(self.gate.account_id)}
+        hedges = selectors.hedge_levels_of(c.pk for c in cycles if c.kind == CycleKind.HEDGE)
         changed = 0
         moved: list[tuple[Cycle, CycleFigures]] = []
         for cycle in cycles:
             found = figures.get(cycle.pk, NOTHING)
             if found.live_orders == 0 and cycle.pk not in under_way:
                 changed += self._complete(cycle, found, at)
-            elif _differs(cycle, found):
+            elif _differs(cycle, found) or (cycle.pk in hedges and cycle.hedge_levels != hedges[cycle.pk]):
+                cycle.hedge_levels = hedges.get(cycle.pk, cycle.hedge_levels)
                 moved.append((cycle, found))
         if moved:
             with fenced(self.gate):

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from django.db.models import Count, DecimalField, F, Q, Sum, Value
+from django.db.models import Count, DecimalField, F, Max, Q, Sum, Value
 from django.db.models.functions import Coalesce
 
 from brokers.domain import Side
@@ -35,10 +36,11 @@ def figures_by_cycle(cycle_ids: Iterable[int]) -> dict[int, CycleFigures]:
             realized=Coalesce(Sum(F("profit") + F("swap") + F("commission"), filter=closed), zero),
             lots=Coalesce(Sum("volume", filter=opened), zero),
             live=Count("id", filter=alive),
+            last_level=Max("level"),
         )
         .order_by()
     )
-    return {r["cycle_id"]: CycleFigures(r["realized"], r["lots"], r["live"]) for r in rows}
+    return {r["cycle_id"]: CycleFigures(r["realized"], r["lots"], r["live"], r["last_level"]) for r in rows}
 
 
 def legs_by_cycle(account_id: int) -> dict[int, list[Leg]]:
@@ -94,6 +96,26 @@ def in_flight_of(intents: Iterable[KnownIntent]) -> list[InFlight]:
     ]
 
 
+def hedge_levels_of(cycle_ids: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
+    """Read the hedges of cycles as S0 records them: every leg above the first level, closed ones included."""
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    rows = Order.objects.filter(cycle_id__in=list(cycle_ids), level__gte=1).exclude(status="cancelled")
+    for cycle_id, level, side, price, volume, ticket, opened_at in rows.order_by("level", "id").values_list(
+        "cycle_id", "level", "side", "price_open", "volume_initial", "identifier", "opened_at"
+    ):
+        found[cycle_id].append(
+            {
+                "level": level,
+                "side": side,
+                "price": float(price),
+                "volume": float(volume),
+                "ticket": ticket,
+                "opened_at": opened_at.isoformat(),
+            }
+        )
+    return found
+
+
 def cycle_views(account_id: int) -> dict[tuple[int, str], tuple[CycleView, ...]]:
     """Read every bot's open cycles by (bot, symbol), oldest first, with legs and what is in flight."""
     legs = legs_by_cycle(account_id)
@@ -102,7 +124,7 @@ def cycle_views(account_id: int) -> dict[tuple[int, str], tuple[CycleView, ...]]
     cycles = active_cycles(account_id)
     figures = figures_by_cycle(c.pk for c in cycles)
     for cycle in cycles:
-        realized = float(figures[cycle.pk].realized) if cycle.pk in figures else 0.0
+        found = figures.get(cycle.pk)
         views[(cycle.bot_id, cycle.symbol)].append(
             CycleView(
                 id=cycle.pk,
@@ -111,10 +133,11 @@ def cycle_views(account_id: int) -> dict[tuple[int, str], tuple[CycleView, ...]]
                 opened_at=cycle.opened_at,
                 legs=tuple(legs.get(cycle.pk, ())),
                 in_flight=tuple(f for f in flights if f.cycle_id == cycle.pk),
-                realized=realized,
+                realized=float(found.realized) if found is not None else 0.0,
                 best_net=cycle.best_net,
                 closing=cycle.status == CycleStatus.CLOSING,
                 memory=cycle.memory,
+                last_level=found.last_level if found is not None else -1,
             )
         )
     return {key: tuple(value) for key, value in views.items()}

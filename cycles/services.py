@@ -1,5 +1,6 @@
 """Named writes of cycles. All run inside the caller's fenced transaction."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -76,13 +77,22 @@ def mark_closing(cycle_id: int, *, reason: str, at: datetime) -> bool:
     return bool(won)
 
 
+def remember(cycle_id: int, memory: Mapping[str, Any]) -> None:
+    """Merge what a strategy wants to know later into a cycle's memory."""
+    cycle = Cycle.objects.select_for_update(of=("self",)).get(pk=cycle_id)
+    cycle.memory = {**cycle.memory, **memory}
+    cycle.save(update_fields=["memory"])
+
+
 def write_figures(account_id: int, moved: Sequence[tuple[Cycle, CycleFigures]]) -> None:
-    """Write what changed of several cycles with one statement, and tell the pages."""
+    """Write figures and hedge levels of several cycles with one statement, and tell the pages."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE cycles_cycle c SET realized_profit = f.realized, total_volume = f.lots, kind = f.kind
-            FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[], %s::text[]) AS f(id, realized, lots, kind)
+            UPDATE cycles_cycle c SET realized_profit = f.realized, total_volume = f.lots, kind = f.kind,
+                hedge_levels = f.hedges::jsonb
+            FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[], %s::text[], %s::text[])
+                AS f(id, realized, lots, kind, hedges)
             WHERE c.id = f.id
             """,
             [
@@ -90,6 +100,7 @@ def write_figures(account_id: int, moved: Sequence[tuple[Cycle, CycleFigures]]) 
                 [found.realized for _, found in moved],
                 [found.volume for _, found in moved],
                 [kind_of(cycle.kind, cycle.hedge_levels) for cycle, _ in moved],
+                [json.dumps(cycle.hedge_levels) for cycle, _ in moved],
             ],
         )
     live.publish_many([(account_id, "cycle", {"id": cycle.pk, "status": cycle.status}) for cycle, _ in moved])

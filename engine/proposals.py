@@ -6,10 +6,10 @@ from typing import Any
 
 from django.db.models import Q
 
-from orders.domain import cause_of_cancel, cause_of_close, cause_of_leg
+from orders.domain import cause_of_cancel, cause_of_close, cause_of_leg, cause_of_stops
 from orders.models import IntentKind, IntentState, Order, OrderIntent
 from orders.services import Proposal
-from strategies.domain import AddLeg, Leg
+from strategies.domain import AddLeg, ChangeLeg, Leg
 from strategies.models import Bot
 
 REFUSED = (IntentState.REFUSED, IntentState.ABSENT)
@@ -62,6 +62,28 @@ def close_proposal(
         order_id=leg.order_id,
         level=leg.level,
         ticket=leg.ticket,
+        trace=trace,
+    )
+
+
+def stops_proposal(bot: Bot, symbol: str, leg: Leg, action: ChangeLeg, trace: Mapping[str, Any]) -> Proposal:
+    """Propose other stops for an open leg."""
+    done = OrderIntent.objects.filter(order_id=leg.order_id, kind=IntentKind.STOPS, state__in=EXECUTED).count()
+    return Proposal(
+        kind=IntentKind.STOPS,
+        cause_key=cause_of_stops(leg.order_id, done),
+        symbol=symbol,
+        side=leg.side,
+        volume=leg.volume,
+        magic=bot.magic,
+        why=action.reason,
+        bot_id=bot.pk,
+        cycle_id=action.cycle_id,
+        order_id=leg.order_id,
+        level=leg.level,
+        ticket=leg.ticket,
+        sl=action.sl,
+        tp=action.tp,
         trace=trace,
     )
 

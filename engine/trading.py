@@ -13,9 +13,9 @@ from core.clock import Clock
 from core.ids import Ids
 from core.outcome import Accepted
 from cycles import selectors as cycle_selectors
-from cycles.services import mark_closing, next_number, open_cycle
+from cycles.services import mark_closing, next_number, open_cycle, remember
 from engine.performance import Stages
-from engine.proposals import close_proposal, leg_proposal, refusals_before
+from engine.proposals import close_proposal, leg_proposal, refusals_before, stops_proposal
 from events.services import record
 from marketdata.quotes import Market
 from orders import services as order_services
@@ -27,7 +27,20 @@ from risk.domain import Ask, Standing, Vetoed, entry_objection, review
 from risk.selectors import standing_blocks
 from risk.services import lift_cause, raise_block
 from strategies import registry
-from strategies.domain import AddLeg, CloseCycle, CloseLeg, CycleView, Decision, InFlight, OpenCycle, View, Watch
+from strategies.domain import (
+    Action,
+    AddLeg,
+    ChangeLeg,
+    CloseCycle,
+    CloseLeg,
+    CycleView,
+    Decision,
+    InFlight,
+    Leg,
+    OpenCycle,
+    View,
+    Watch,
+)
 from strategies.models import Bot
 
 ACTIONS_MAX = 20
@@ -244,7 +257,7 @@ class Trader:
         self,
         bot: Bot,
         symbol: str,
-        action: OpenCycle | AddLeg | CloseLeg | CloseCycle,
+        action: Action,
         view: View,
         standing: Standing,
         asked: Asked,
@@ -255,18 +268,15 @@ class Trader:
                 return self._enter(bot, symbol, action, standing, asked, trace)
             case AddLeg():
                 proposal = leg_proposal(bot, symbol, action, trace)
-                return self._propose([proposal], standing, asked)
-            case CloseLeg():
+                return self._propose([proposal], standing, asked, action.memory)
+            case CloseLeg() | ChangeLeg():
                 leg = _leg(view, action.cycle_id, action.order_id)
-                return (
-                    0
-                    if leg is None
-                    else self._propose(
-                        [close_proposal(bot, symbol, action.cycle_id, leg, action.volume, action.reason, trace)],
-                        standing,
-                        asked,
-                    )
-                )
+                if leg is None:
+                    return 0
+                if isinstance(action, ChangeLeg):
+                    return self._propose([stops_proposal(bot, symbol, leg, action, trace)], standing, asked)
+                proposal = close_proposal(bot, symbol, action.cycle_id, leg, action.volume, action.reason, trace)
+                return self._propose([proposal], standing, asked)
             case CloseCycle():
                 return self._leave(bot, symbol, action, view, standing, asked, trace)
 
@@ -289,7 +299,7 @@ class Trader:
                 number=number,
                 symbol=symbol,
                 side=action.side,
-                kind="",
+                kind=registry.get(bot.config.strategy).cycle_kind,
                 memory=action.memory,
                 why=action.reason,
                 at=at,
@@ -326,7 +336,14 @@ class Trader:
             asked,
         )
 
-    def _propose(self, proposals: list[order_services.Proposal], standing: Standing, asked: Asked) -> int:
+    def _propose(
+        self,
+        proposals: list[order_services.Proposal],
+        standing: Standing,
+        asked: Asked,
+        memory: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Review, plan and send one after the other; what the cycle is to remember is written with the plan."""
         sent = 0
         for proposal in proposals:
             times, at_refused = refusals_before(self.account_id, cause_key=proposal.cause_key)
@@ -340,6 +357,8 @@ class Trader:
                     intent = order_services.plan_intent(
                         proposal, account_id=self.account_id, ids=self.ids, at=self.clock.now()
                     )
+                    if memory and proposal.cycle_id is not None:
+                        remember(proposal.cycle_id, memory)
             except order_services.AlreadyDecided as known:
                 asked.vetoes.append(Vetoed("already_decided", str(known)))
                 continue
@@ -352,7 +371,7 @@ class Trader:
         return int(isinstance(outcome, Accepted) or outcome is not None)
 
 
-def _leg(view: View, cycle_id: int, order_id: int) -> Any:
+def _leg(view: View, cycle_id: int, order_id: int) -> Leg | None:
     return next((leg for c in view.cycles if c.id == cycle_id for leg in c.legs if leg.order_id == order_id), None)
 
 

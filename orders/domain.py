@@ -60,6 +60,11 @@ def cause_of_close(order_id: int, done: int) -> str:
     return f"o{order_id}:{done}:close"
 
 
+def cause_of_stops(order_id: int, done: int) -> str:
+    """Name the cause of a change of stops; `done` counts the order's changes that were executed before."""
+    return f"o{order_id}:{done}:stops"
+
+
 def cause_of_cancel(order_id: int) -> str:
     """Name the cause of taking a resting order back."""
     return f"o{order_id}:cancel"

@@ -52,7 +52,10 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class CycleView:
-    """An open cycle. `realized` is the net of closed legs, `best_net` the highest net since trailing was armed."""
+    """An open cycle. `realized` is the net of closed legs, `best_net` the highest net since trailing was armed.
+
+    `last_level` is the highest level that any leg of the cycle ever had, closed ones included; -1 while there is none.
+    """
 
     id: int
     symbol: str
@@ -64,6 +67,7 @@ class CycleView:
     best_net: float | None
     closing: bool
     memory: Mapping[str, Any]
+    last_level: int = -1
 
     def net(self, quote: Quote, spec: SymbolSpec) -> float:
         """Net profit of the whole cycle at `quote`, closed legs included."""
@@ -74,13 +78,42 @@ class CycleView:
         """The legs that are open positions, oldest first."""
         return tuple(leg for leg in self.legs if not leg.pending)
 
+    @property
+    def under_way(self) -> frozenset[int]:
+        """The orders that a close, a cancel or a change of stops is under way for."""
+        return frozenset(f.order_id for f in self.in_flight if f.order_id is not None)
+
+    @property
+    def opening(self) -> bool:
+        """Tell whether a leg of this cycle is under way."""
+        return any(f.kind in ("open", "place") for f in self.in_flight)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A configuration set of pseudo positions that has a valid signal now and whose results pass its limits.
+
+    Distances are price units. `profit_factor` and `trades` are over the last 50 pseudo positions.
+    """
+
+    key: str
+    indication: str
+    side: Side
+    take_profit: float
+    stop_loss: float
+    trailing: bool
+    profit_factor: float
+    trades: int
+
 
 @dataclass(frozen=True, slots=True)
 class View:
     """Everything a decision may depend on. `cycles` are the bot's open cycles on this symbol, oldest first.
 
     `in_flight` holds the openings that have no cycle with legs yet. `last_entry_at` is the time of the newest entry of
-    either side (for cooldowns). `entries_blocked` carries the reason while entries are forbidden.
+    either side (for cooldowns). `entries_blocked` carries the reason while entries are forbidden. `signals` are the
+    indications, -1.0…1.0: sign and strength; `setups` the pseudo-position sets worth trading now, best first.
+    `atr` is the average true range of 14 closed M1 candles in price units, None while there are too few.
     """
 
     now: datetime
@@ -94,6 +127,7 @@ class View:
     entries_blocked: str | None = None
     equity: float = 0.0
     margin_free: float = 0.0
+    setups: tuple[Setup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +144,7 @@ class OpenCycle:
 
 @dataclass(frozen=True, slots=True)
 class AddLeg:
-    """Add a leg to a cycle, at market or as a resting order at `price`."""
+    """Add a leg to a cycle, at market or as a resting order at `price`. `memory` is merged into the cycle's."""
 
     cycle_id: int
     level: int
@@ -121,6 +155,7 @@ class AddLeg:
     price: float = 0.0
     tp: float = 0.0
     sl: float = 0.0
+    memory: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +176,18 @@ class CloseCycle:
     reason: str
 
 
-Action = OpenCycle | AddLeg | CloseLeg | CloseCycle
+@dataclass(frozen=True, slots=True)
+class ChangeLeg:
+    """Set both stops of an open leg at the broker; 0.0 means none."""
+
+    cycle_id: int
+    order_id: int
+    sl: float
+    tp: float
+    reason: str
+
+
+Action = OpenCycle | AddLeg | CloseLeg | CloseCycle | ChangeLeg
 
 
 class PriceField(StrEnum):
@@ -180,6 +226,19 @@ class NetFallsFromBest:
 
 
 @dataclass(frozen=True, slots=True)
+class LegsReach:
+    """Fires when the weighted sum of some legs' nets is at or above `amount`: Σ weight × net, in account currency.
+
+    `weights` are (order, weight) pairs.
+    """
+
+    cycle_id: int
+    weights: tuple[tuple[int, float], ...]
+    amount: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SpreadAtMost:
     """Fires when ask - bid is at or below `spread` (price units)."""
 
@@ -212,6 +271,13 @@ class SignalChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SetupsChanged:
+    """Fires when the pseudo-position sets worth trading are others than before."""
+
+    note: str = "setups"
+
+
+@dataclass(frozen=True, slots=True)
 class EveryTick:
     """Fires always: for a strategy that can't name its watches."""
 
@@ -219,7 +285,16 @@ class EveryTick:
 
 
 Watch = (
-    PriceTouch | NetReached | NetFallsFromBest | SpreadAtMost | TimeReached | CandleClosed | SignalChanged | EveryTick
+    PriceTouch
+    | NetReached
+    | NetFallsFromBest
+    | LegsReach
+    | SpreadAtMost
+    | TimeReached
+    | CandleClosed
+    | SignalChanged
+    | SetupsChanged
+    | EveryTick
 )
 EVERY_TICK: tuple[Watch, ...] = (EveryTick(),)
 

@@ -5,18 +5,24 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Literal
 
 from strategies.domain import Decide
 from strategies.params import StrategyParams
 
+CycleKind = Literal["CT", "HEDGE"]
 ENTRY_POINTS = "trading.strategies"
-BUILTINS = ("strategies.builtin.cycle_trader",)
+BUILTINS = (
+    "strategies.builtin.cycle_trader",
+    "strategies.builtin.adaptive_hedging",
+    "strategies.builtin.scalping",
+    "strategies.builtin.trend_following",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StrategySpec:
-    """A registered strategy."""
+    """A registered strategy. `cycle_kind` is how its cycles are counted: CT, or HEDGE for those that hedge."""
 
     slug: str
     version: int
@@ -24,6 +30,7 @@ class StrategySpec:
     decide: Decide
     title: str
     doc: str
+    cycle_kind: CycleKind = "CT"
 
     @property
     def paragraphs(self) -> list[str]:
@@ -35,7 +42,9 @@ _registered: dict[str, StrategySpec] = {}
 _problems: list[str] = []
 
 
-def strategy(*, slug: str, version: int, params: type[StrategyParams], title: str = "") -> Callable[[Decide], Decide]:
+def strategy(
+    *, slug: str, version: int, params: type[StrategyParams], title: str = "", cycle_kind: CycleKind = "CT"
+) -> Callable[[Decide], Decide]:
     """Register a decision function. Raises ValueError when the slug is taken by another function."""
 
     def register(decide: Decide) -> Decide:
@@ -43,7 +52,8 @@ def strategy(*, slug: str, version: int, params: type[StrategyParams], title: st
         if known is not None and known.decide is not decide:
             raise ValueError(f"strategy {slug!r} is registered twice")
         name = title or slug.replace("-", " ").capitalize()
-        _registered[slug] = StrategySpec(slug, version, params, decide, name, (decide.__doc__ or "").strip())
+        doc = (decide.__doc__ or "").strip()
+        _registered[slug] = StrategySpec(slug, version, params, decide, name, doc, cycle_kind)
         return decide
 
     return register

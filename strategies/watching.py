@@ -13,10 +13,13 @@ from strategies.domain import (
     CandleClosed,
     CycleView,
     EveryTick,
+    LegsReach,
     NetFallsFromBest,
     NetReached,
     PriceField,
     PriceTouch,
+    Setup,
+    SetupsChanged,
     SignalChanged,
     SpreadAtMost,
     TimeReached,
@@ -38,13 +41,19 @@ class Plane:
     level: float
 
 
-def net_plane(cycle: CycleView, spec: SymbolSpec, symbol: str) -> tuple[Plane, float]:
-    """Return net profit as a plane of bid and ask (level 0.0), and its constant part."""
+def net_plane(
+    cycle: CycleView, spec: SymbolSpec, symbol: str, weights: Mapping[int, float] | None = None
+) -> tuple[Plane, float]:
+    """Return net profit as a plane of bid and ask (level 0.0), and its constant part.
+
+    With `weights` by order it is the weighted sum of these legs' nets, without what is realized.
+    """
     bids = asks = 0.0
-    constant = cycle.realized
+    constant = cycle.realized if weights is None else 0.0
     for leg in cycle.positions:
-        slope = leg.side.sign * leg.volume * spec.value_per_price
-        constant += leg.swap + leg.commission - slope * leg.price_open
+        weight = 1.0 if weights is None else weights.get(leg.order_id, 0.0)
+        slope = weight * leg.side.sign * leg.volume * spec.value_per_price
+        constant += weight * (leg.swap + leg.commission) - slope * leg.price_open
         if leg.side is Side.BUY:
             bids += slope
         else:
@@ -62,16 +71,19 @@ def plane_of(watch: Watch, view: View) -> Plane | None:
             return Plane(symbol, sign if on_bid else 0.0, 0.0 if on_bid else sign, sign * watch.level)
         case SpreadAtMost():
             return Plane(symbol, 1.0, -1.0, -watch.spread)
-        case NetReached() | NetFallsFromBest():
+        case NetReached() | NetFallsFromBest() | LegsReach():
             return _net_condition(watch, view)
         case _:
             return None
 
 
-def _net_condition(watch: NetReached | NetFallsFromBest, view: View) -> Plane | None:
+def _net_condition(watch: NetReached | NetFallsFromBest | LegsReach, view: View) -> Plane | None:
     cycle = next((c for c in view.cycles if c.id == watch.cycle_id), None)
     if cycle is None:
         return None
+    if isinstance(watch, LegsReach):
+        plane, constant = net_plane(cycle, view.spec, view.quote.symbol, dict(watch.weights))
+        return Plane(plane.symbol, plane.bids, plane.asks, watch.amount - constant)
     plane, constant = net_plane(cycle, view.spec, view.quote.symbol)
     if isinstance(watch, NetReached):
         amount, falling = watch.amount, watch.falling
@@ -113,7 +125,7 @@ class WatchSet(Generic[Key]):
                 plane = plane_of(watch, view)
                 if plane is not None:
                     made._planes.append((key, watch, plane))
-                elif isinstance(watch, TimeReached | CandleClosed | SignalChanged | EveryTick):
+                elif isinstance(watch, TimeReached | CandleClosed | SignalChanged | SetupsChanged | EveryTick):
                     made._others.append((key, watch, view))
         made._symbols = sorted({p.symbol for _, _, p in made._planes})
         made._index = np.array([made._symbols.index(p.symbol) for _, _, p in made._planes], dtype=np.intp)
@@ -127,6 +139,7 @@ class WatchSet(Generic[Key]):
         now: datetime,
         quotes: Mapping[str, Quote],
         signals: Mapping[str, Mapping[str, float]] | None = None,
+        setups: Mapping[str, tuple[Setup, ...]] | None = None,
     ) -> list[tuple[Key, Watch, str]]:
         """Return what fired, with an explanation each. A symbol without a quote fires nothing."""
         fired: list[tuple[Key, Watch, str]] = []
@@ -140,20 +153,32 @@ class WatchSet(Generic[Key]):
                 key, watch, plane = self._planes[i]
                 fired.append((key, watch, explain(watch, quotes.get(plane.symbol))))
         for key, watch, view in self._others:
-            if _other_fired(watch, view, now, signals or {}):
+            if _other_fired(watch, view, now, signals or {}, setups or {}):
                 fired.append((key, watch, explain(watch, None)))
         return fired
 
 
-def _other_fired(watch: Watch, view: View, now: datetime, signals: Mapping[str, Mapping[str, float]]) -> bool:
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _other_fired(
+    watch: Watch,
+    view: View,
+    now: datetime,
+    signals: Mapping[str, Mapping[str, float]],
+    setups: Mapping[str, tuple[Setup, ...]],
+) -> bool:
     match watch:
         case TimeReached():
             return now >= watch.at
         case CandleClosed():
             return int(now.timestamp()) // watch.seconds > int(view.now.timestamp()) // watch.seconds
         case SignalChanged():
-            current = signals.get(view.quote.symbol, {}).get(watch.name, view.signals.get(watch.name, 0.0))
-            return current != view.signals.get(watch.name, 0.0)
+            before = view.signals.get(watch.name, 0.0)
+            return _sign(signals.get(view.quote.symbol, {}).get(watch.name, before)) != _sign(before)
+        case SetupsChanged():
+            return setups.get(view.quote.symbol, view.setups) != view.setups
         case EveryTick():
             return True
         case _:

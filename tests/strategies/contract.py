@@ -10,8 +10,8 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
-from brokers.domain import Quote
-from strategies.domain import AddLeg, CloseCycle, CloseLeg, Decision, OpenCycle, View
+from brokers.domain import Quote, Side
+from strategies.domain import AddLeg, ChangeLeg, CloseCycle, CloseLeg, Decision, Leg, OpenCycle, View
 from strategies.registry import StrategySpec
 from strategies.watching import WatchSet
 from tests.strategies.views import SPEC, at_quote, quotes, views
@@ -59,11 +59,23 @@ def bounded(spec: StrategySpec, seen: View, params: Any, other: Quote) -> None:
                 assert 0 < volume <= found.volume
             case CloseCycle(cycle_id=cycle_id):
                 assert cycle_id in known
+            case ChangeLeg(cycle_id=cycle_id, order_id=order_id):
+                (found,) = [leg for leg in known[cycle_id].positions if leg.order_id == order_id]
+                assert order_id not in known[cycle_id].under_way
+                _protects(found, action, seen)
 
 
 def _fits(volume: float) -> bool:
     steps = volume / SPEC.volume_step
     return SPEC.volume_min <= volume <= SPEC.volume_max and abs(steps - round(steps)) < 1e-6
+
+
+def _protects(leg: Leg, change: ChangeLeg, seen: View) -> None:
+    """A stop never moves back, and is not where the price is already."""
+    if change.sl:
+        assert not leg.sl or (change.sl - leg.sl) * leg.side.sign >= 0
+        price = seen.quote.bid if leg.side is Side.BUY else seen.quote.ask
+        assert (price - change.sl) * leg.side.sign > 0
 
 
 def obedient(spec: StrategySpec, seen: View, params: Any, other: Quote) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 
 from brokers.domain import Quote, Side, SymbolSpec
-from strategies.domain import CycleView, InFlight, Leg, View
+from strategies.domain import CycleView, InFlight, Leg, Setup, View
 
 NOW = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
 SPEC = SymbolSpec(
@@ -15,6 +15,9 @@ SPEC = SymbolSpec(
     stops_level_points=0, freeze_level_points=0, value_per_price=100_000.0, currency_base="EUR", currency_profit="USD",
     filling_mask=3, execution_mode=2, margin_per_lot=1100.0,
 )  # fmt: skip
+
+
+SETUP = Setup("direction buy 1/1", "direction", Side.BUY, 0.002, 0.001, False, 1.6, 40)
 
 
 def quote(bid: float = 1.1, spread_points: int = 10) -> Quote:
@@ -49,21 +52,25 @@ quotes = st.builds(quote, prices, st.integers(0, 80))
 
 @st.composite
 def cycles(draw: Any, number: int) -> CycleView:
-    """Draw a cycle of one side with one to four legs, perhaps closing, perhaps with a leg under way."""
+    """Draw a cycle with one to four legs, of one side or hedged, perhaps closing, perhaps with a leg under way."""
     side = draw(st.sampled_from(Side))
+    hedged = draw(st.booleans())
     entries = draw(st.lists(prices, min_size=1, max_size=4))
     legs = tuple(
         leg(
-            n, price, side, draw(st.integers(1, 100)) / 100, order_id=number * 100 + n, ticket=number * 1000 + n,
+            n, price, side.opposite if hedged and n % 2 else side, draw(st.integers(1, 100)) / 100, order_id=number * 100 + n, ticket=number * 1000 + n,
             swap=draw(st.integers(-500, 100)) / 100, commission=draw(st.integers(-200, 0)) / 100,
-            opened_at=NOW - timedelta(minutes=60 - n),
+            opened_at=NOW - timedelta(minutes=60 - n), sl=draw(st.sampled_from([0.0, 0.0, round(price - 0.002, 5)])),
         )
         for n, price in enumerate(entries)
     )  # fmt: skip
-    under_way = draw(st.sampled_from([(), (InFlight("open", number, len(legs), side, 0.1),)]))
+    leaving = InFlight("close", number, 0, side, 0.1, order_id=legs[0].order_id)
+    under_way = draw(st.sampled_from([(), (InFlight("open", number, len(legs), side, 0.1),), (leaving,)]))
+    remembered = draw(st.sampled_from([{}, {"zone": 0.002, "exit": 0.003}]))
     return cycle(
         *legs, id=number, in_flight=under_way, realized=draw(st.integers(-100, 100)) * 1.0,
         best_net=draw(st.one_of(st.none(), st.integers(0, 300).map(float))), closing=draw(st.booleans()),
+        side=side, memory=remembered, last_level=len(legs) - 1 + draw(st.integers(0, 1)),
     )  # fmt: skip
 
 
@@ -77,7 +84,8 @@ def views(draw: Any) -> View:
         spec=SPEC,
         cycles=found,
         last_entry_at=draw(st.one_of(st.none(), st.integers(0, 200).map(lambda s: NOW - timedelta(seconds=s)))),
-        signals={"direction": draw(st.sampled_from([-1.0, 0.0, 1.0]))},
+        signals={name: draw(st.sampled_from([-0.5, 0.0, 1.0])) for name in ("direction", "move", "active", "optimal")},
+        setups=draw(st.sampled_from([(), (SETUP,), (replace(SETUP, side=Side.SELL), SETUP)])),
         atr=draw(st.one_of(st.none(), st.floats(1e-5, 0.01))),
         entries_blocked=draw(st.sampled_from([None, None, "paused"])),
         equity=10_000.0,
