@@ -34,7 +34,8 @@ VALUES: dict[str, Any] = {"lot_size": 0.1, "distance": 10.0, "target_profit": 10
 class World:
     """Ada manages the account, Ben may look, Cem is outside. The broker's prices move when the test says so."""
 
-    def __init__(self, folder: Path, *, balance: float = 10_000.0) -> None:
+    def __init__(self, folder: Path, *, balance: float = 10_000.0, past: Sequence[tuple[float, float]] = ()) -> None:
+        """Make the world; `past` are (seconds before the start, bid) of ticks that came before it."""
         self.clock = VirtualClock(START)
         self.ids = SeededIds(7)
         self.ada, self.ben, self.cem = (
@@ -42,7 +43,8 @@ class World:
             for name in ("ada", "ben", "cem")
         )
         self.state_file = folder / "terminal.sqlite"
-        script = {"EURUSD": [(0.0, BID, ASK)]}
+        before = [(-seconds, bid, round(bid + SPREAD, 5)) for seconds, bid in past]
+        script = {"EURUSD": [*sorted(before), (0.0, BID, ASK)]}
         spec = AccountSpec(1001, "pw", "Sim-Server", balance=balance, server_clock="ny+7")
         create_account(self.state_file, spec, demo_symbols(), FeedSpec.script(script, anchor=START), clock=self.clock)
         self.account: TradingAccount = account_services.create_account(
@@ -63,7 +65,7 @@ class World:
         """Create a running bot."""
         bot = create_bot(
             account=self.account, name=name, strategy=strategy, symbols=symbols,
-            values={**VALUES, **values}, at=self.clock.now(), by=self.ada,
+            values={**(VALUES if strategy == "cycle-trader" else {}), **values}, at=self.clock.now(), by=self.ada,
         )  # fmt: skip
         set_bot_state(bot=bot, state="running", at=self.clock.now(), by=self.ada)
         return bot

@@ -58,7 +58,8 @@ def cycles(draw: Any, number: int) -> CycleView:
     entries = draw(st.lists(prices, min_size=1, max_size=4))
     legs = tuple(
         leg(
-            n, price, side.opposite if hedged and n % 2 else side, draw(st.integers(1, 100)) / 100, order_id=number * 100 + n, ticket=number * 1000 + n,
+            n, price, side.opposite if hedged and n % 2 else side, draw(st.integers(1, 100)) / 100,
+            order_id=number * 100 + n, ticket=number * 1000 + n,
             swap=draw(st.integers(-500, 100)) / 100, commission=draw(st.integers(-200, 0)) / 100,
             opened_at=NOW - timedelta(minutes=60 - n), sl=draw(st.sampled_from([0.0, 0.0, round(price - 0.002, 5)])),
         )
