@@ -29,6 +29,7 @@ class RestartPolicy(models.TextChoices):
 class BrokerKind(models.TextChoices):
     SIMULATOR = "simulator", "Simulated terminal"
     MT5 = "mt5", "MetaTrader 5 terminal"
+    REMOTE = "remote", "Remote MetaTrader 5 terminal"
 
 
 class MarginMode(models.TextChoices):
@@ -45,10 +46,12 @@ class TradingAccount(models.Model):
     login = models.BigIntegerField(validators=[MinValueValidator(1), MaxValueValidator(2**53 - 1)])
     server = models.CharField(max_length=100, help_text="The broker's server name, exactly as the terminal shows it.")
     password_encrypted = models.TextField(blank=True, editable=False)
+    pairing_encrypted = models.TextField(blank=True, editable=False)
     terminal_path = models.CharField(
         max_length=500,
         blank=True,
-        help_text="Simulator: the terminal's state file. MetaTrader 5: full path of terminal64.exe.",
+        help_text="Simulator: the terminal's state file. MetaTrader 5: full path of terminal64.exe. "
+        "Remote: host:port of the agent beside the terminal.",
     )
     margin_mode = models.CharField(max_length=10, choices=MarginMode.choices, default=MarginMode.HEDGING)
     currency = models.CharField(max_length=8, default="USD")

@@ -6,6 +6,7 @@ from accounts.credentials import decrypt
 from accounts.models import AccountSnapshot, TradingAccount
 
 PASSWORD_FIELD = "password_encrypted"
+PAIRING_FIELD = "pairing_encrypted"
 
 
 def password_of(account: TradingAccount) -> str:
@@ -15,9 +16,17 @@ def password_of(account: TradingAccount) -> str:
         UnknownKey: It was encrypted with a key that is not configured any more.
         CredentialError: The stored value is damaged or belongs to another row.
     """
-    if not account.password_encrypted:
-        return ""
-    return decrypt(account.password_encrypted, table=TradingAccount._meta.db_table, pk=account.pk, field=PASSWORD_FIELD)
+    return _secret(account, PASSWORD_FIELD)
+
+
+def pairing_of(account: TradingAccount) -> str:
+    """Return the pairing code of a remote terminal's agent; empty when none was set. Raises as `password_of`."""
+    return _secret(account, PAIRING_FIELD)
+
+
+def _secret(account: TradingAccount, field: str) -> str:
+    stored: str = getattr(account, field)
+    return decrypt(stored, table=TradingAccount._meta.db_table, pk=account.pk, field=field) if stored else ""
 
 
 def latest_snapshot(account_id: int) -> AccountSnapshot | None:

@@ -9,8 +9,8 @@ from django.db import transaction
 
 from accounts.credentials import encrypt
 from accounts.models import AccountRole, BrokerKind, DesiredState, MarginMode, RestartPolicy, TradingAccount, User
-from accounts.selectors import PASSWORD_FIELD
-from accounts.validation import plain_text
+from accounts.selectors import PAIRING_FIELD, PASSWORD_FIELD
+from accounts.validation import agent_address, pairing_code, plain_text
 from events import live
 from events.audit import name_of, record_change
 from events.models import AuditEntry
@@ -29,7 +29,7 @@ WRITTEN_FIELDS = (
 
 
 def check_account(account: TradingAccount) -> None:
-    """Check what the database's constraints do not: texts without invisible characters.
+    """Check what the database's constraints do not: texts without invisible characters, the address of an agent.
 
     Raises:
         ValidationError: By field.
@@ -40,6 +40,11 @@ def check_account(account: TradingAccount) -> None:
             plain_text(getattr(account, field))
         except ValidationError as error:
             errors[field] = error.messages
+    if account.broker == BrokerKind.REMOTE and "terminal_path" not in errors:
+        try:
+            agent_address(account.terminal_path)
+        except ValidationError as error:
+            errors["terminal_path"] = error.messages
     if errors:
         raise ValidationError(errors)
 
@@ -55,6 +60,7 @@ def create_account(
     broker: str = BrokerKind.SIMULATOR,
     password: str = "",
     terminal_path: str = "",
+    pairing: str = "",
     margin_mode: str = MarginMode.HEDGING,
     currency: str = "USD",
     demo: bool = True,
@@ -84,6 +90,8 @@ def create_account(
     if password:
         _keep_password(account, password)
     register_account(account=account, by=by, at=at)
+    if pairing:
+        set_pairing(account=account, pairing=pairing, by=by, at=at)
     return account
 
 
@@ -126,11 +134,34 @@ def _keep_password(account: TradingAccount, password: str) -> None:
     if len(password) > PASSWORD_LENGTH_MAX:
         raise ValidationError(f"A password has at most {PASSWORD_LENGTH_MAX} characters.", code="password")
     plain_text(password)
-    sealed = (
-        encrypt(password, table=TradingAccount._meta.db_table, pk=account.pk, field=PASSWORD_FIELD) if password else ""
+    _keep_secret(account, PASSWORD_FIELD, password)
+
+
+@transaction.atomic
+def set_pairing(*, account: TradingAccount, pairing: str, at: datetime, by: User | None = None) -> None:
+    """Encrypt and keep the pairing code of a remote terminal's agent; an empty one forgets it.
+
+    Raises:
+        ValidationError: It is not a whole pairing code.
+        CredentialError: No key is configured.
+    """
+    if pairing:
+        pairing_code(pairing)
+    _keep_secret(account, PAIRING_FIELD, pairing.strip())
+    record_change(
+        kind="ACCOUNT_PAIRING",
+        text=f"The pairing code of {account.name} was {'changed' if pairing else 'removed'} by {name_of(by)}",
+        subject=f"account {account.pk}",
+        account_id=account.pk,
+        by=by,
+        at=at,
     )
-    TradingAccount.objects.filter(pk=account.pk).update(password_encrypted=sealed)
-    account.password_encrypted = sealed
+
+
+def _keep_secret(account: TradingAccount, field: str, secret: str) -> None:
+    sealed = encrypt(secret, table=TradingAccount._meta.db_table, pk=account.pk, field=field) if secret else ""
+    TradingAccount.objects.filter(pk=account.pk).update(**{field: sealed})
+    setattr(account, field, sealed)
 
 
 def _password_word(account: TradingAccount) -> str:

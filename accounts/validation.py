@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
 
+from brokers.mt5.agentstate import AgentError, Pairing
+from brokers.mt5.remote import parse_address
+
 # Control, format (bidirectional overrides, zero width), surrogate, private, unassigned, line and paragraph separators
 HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 SYMBOL_LENGTH_MAX = 29
@@ -67,3 +70,27 @@ def symbol_list(values: Iterable[str]) -> list[str]:
     if twice:
         raise ValidationError(f"{', '.join(twice)} is named twice.", code="symbols")
     return names
+
+
+def agent_address(value: str) -> None:
+    """Refuse what is no address of a remote terminal's agent.
+
+    Raises:
+        ValidationError: With an example of a good address.
+    """
+    try:
+        parse_address(value)
+    except AgentError as problem:
+        raise ValidationError(f"{problem}.", code="address") from None
+
+
+def pairing_code(value: str) -> None:
+    """Refuse what is no whole pairing code; the text is never repeated, it is a secret.
+
+    Raises:
+        ValidationError: With where to get it.
+    """
+    try:
+        Pairing.parse(value)
+    except AgentError as problem:
+        raise ValidationError(f"{problem}.", code="pairing") from None

@@ -26,6 +26,7 @@ from django.db import connection
 
 from accounts.models import TradingAccount
 from brokers.mt5.gateway import Mt5Gateway
+from brokers.sendjournal import SendJournal
 from brokers.simulator.account import AccountSpec, SymbolSetup, create_account
 from brokers.simulator.feed import FeedSpec
 from brokers.simulator.terminal import SimulatedTerminal
@@ -34,7 +35,7 @@ from core.ids import SeededIds
 from cycles.manager import CyclesManager
 from cycles.models import Cycle
 from engine.domain import percentile
-from engine.gate import SendGate, SendJournal
+from engine.gate import SendGate
 from engine.lease import HeldLease
 from engine.memory import settle
 from orders.manager import OrdersManager

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from brokers.gateway import ConnectError, Gateway
+from brokers.mt5.agentstate import AgentError, Pairing
 from brokers.mt5.gateway import Mt5Gateway
+from brokers.mt5.remote import RemoteMt5Gateway, RemoteTerminal, parse_address
 from core.clock import Clock
+
+KIND_NAMES = "simulator, mt5 or remote"
 
 
 def open_gateway(
@@ -22,26 +26,20 @@ def open_gateway(
 ) -> Gateway:
     """Make a gateway, without connecting it yet.
 
-    Options: `path` is the simulator's state file, or the full path of terminal64.exe. Raises ConnectError.
+    Options: `path` is the simulator's state file, the full path of terminal64.exe, or the host:port of a remote
+    terminal's agent; `pairing` is that agent's pairing code. Raises ConnectError.
     """
     path = str(options.get("path") or "")
+    given: dict[str, Any] = {
+        "login": login, "password": password, "server": server, "path": None, "clock": clock, "symbol_map": symbol_map
+    }  # fmt: skip
     if kind == "simulator":
-        terminal: Any = _simulator(path, clock)
-        return Mt5Gateway(
-            terminal, login=login, password=password, server=server, path=None, clock=clock, symbol_map=symbol_map
-        )
+        return Mt5Gateway(_simulator(path, clock), **given)
     if kind == "mt5":
-        terminal = _module()
-        return Mt5Gateway(
-            terminal,
-            login=login,
-            password=password,
-            server=server,
-            path=path or None,
-            clock=clock,
-            symbol_map=symbol_map,
-        )
-    raise ConnectError(f"There is no gateway for brokers of kind {kind!r}.", "Choose simulator or mt5.")
+        return Mt5Gateway(_module(), **given | {"path": path or None})
+    if kind == "remote":
+        return RemoteMt5Gateway(_remote(path, str(options.get("pairing") or ""), clock), **given)
+    raise ConnectError(f"There is no gateway for brokers of kind {kind!r}.", f"Choose {KIND_NAMES}.")
 
 
 def needs_own_process(kind: str) -> bool:
@@ -58,6 +56,13 @@ def _simulator(path: str, clock: Clock) -> Any:
             "Set the account's terminal path, or run `manage.py runengine --demo`, which makes one.",
         )
     return SimulatedTerminal(Path(path), clock=clock)
+
+
+def _remote(address: str, pairing: str, clock: Clock) -> RemoteTerminal:
+    try:
+        return RemoteTerminal(parse_address(address), Pairing.parse(pairing), clock=clock)
+    except AgentError as problem:
+        raise ConnectError(f"The remote terminal is not set up: {problem}.", "Correct the account's page.") from None
 
 
 def _module() -> Any:

@@ -31,6 +31,18 @@ class SymbolError(BrokerError):
 
 
 @dataclass(frozen=True, slots=True)
+class Permit:
+    """In whose name a request leaves: the intent's token, the holder's fencing token, and the latest moment to send.
+
+    A gateway whose terminal stands behind a guard of its own shows it there; others have no use for it.
+    """
+
+    intent: str
+    fence: int
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a broker can do; nothing is assumed."""
 
@@ -47,8 +59,8 @@ class Gateway(Protocol):
 
     capabilities: Capabilities
 
-    def connect(self) -> None:
-        """Connect and log in. Raises ConnectError."""
+    def connect(self, fence: int = 0) -> None:
+        """Connect and log in. With a fencing token, older holders can't send any more. Raises ConnectError."""
         ...
 
     def close(self) -> None:
@@ -99,6 +111,6 @@ class Gateway(Protocol):
         """Read the last closed candles of a length in seconds, oldest first. Raises ReadError."""
         ...
 
-    def send(self, request: Request) -> Outcome:
+    def send(self, request: Request, permit: Permit | None = None) -> Outcome:
         """Send once, and say what came of it. Never raises, never retries."""
         ...

@@ -10,9 +10,10 @@ from django.db import DatabaseError, connection
 from accounts.credentials import CredentialError
 from accounts.models import DesiredState, TradingAccount
 from brokers.gateway import BrokerError
+from brokers.sendjournal import SendJournal
 from core.clock import Clock
 from core.ids import Ids
-from engine.gate import SendGate, SendJournal
+from engine.gate import SendGate
 from engine.lease import HeldLease
 from engine.models import EngineState
 from engine.opening import gateway_of

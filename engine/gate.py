@@ -1,10 +1,9 @@
 """The send gate of one session: lease margin, deadline, and the journal of what already left (design.md §3)."""
 
-import os
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
+from brokers.sendjournal import SendJournal
 from core.clock import Clock
 
 
@@ -17,29 +16,6 @@ class LeaseLike(Protocol):
     def token(self) -> int: ...
     def assert_current(self) -> None: ...
     def margin_seconds(self) -> float: ...
-
-
-class SendJournal:
-    """The tokens of all intents handed to one account's broker, in a file that outlives the database.
-
-    A database restored from yesterday's backup must not send again what left since (fault F37).
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._tokens = set(path.read_text("ascii").split()) if path.exists() else set()
-
-    def __contains__(self, token: str) -> bool:
-        return token in self._tokens
-
-    def add(self, token: str) -> None:
-        """Write a token down durably, before its request leaves."""
-        with self._path.open("a", encoding="ascii") as file:
-            file.write(f"{token}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self._tokens.add(token)
 
 
 class SendGate:

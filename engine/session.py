@@ -14,6 +14,7 @@ from accounts.models import TradingAccount
 from accounts.snapshots import take_snapshot
 from brokers.doctor import Check, Grade, worst
 from brokers.gateway import BrokerError, Gateway
+from brokers.sendjournal import SendJournal
 from core.clock import Clock
 from core.ids import Ids
 from cycles.manager import CyclesManager
@@ -21,7 +22,7 @@ from engine.commands import run_commands
 from engine.doctor import examine_account
 from engine.domain import CLOCK_SECONDS, Component, Health, judge_clock
 from engine.domain import worst as worst_health
-from engine.gate import SendGate, SendJournal
+from engine.gate import SendGate
 from engine.jobs import IDLE, Job, JobLoop
 from engine.models import EngineState
 from engine.performance import Monitor, Stages
@@ -109,7 +110,7 @@ class AccountSession:
         Raises BrokerError with what to do when the terminal can't be reached or the login is refused; LeaseLost.
         """
         try:
-            self.gateway.connect()
+            self.gateway.connect(self.lease.token)
             self._reconcile()
         except BrokerError as problem:
             self.gateway.close()

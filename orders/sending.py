@@ -13,6 +13,7 @@ from brokers.domain import (
     Request,
     Side,
 )
+from brokers.gateway import Permit
 from core.clock import Clock
 from core.outcome import Accepted, Outcome, Refused, Unknown
 from events import live
@@ -26,7 +27,7 @@ from orders.services import transition
 class Sender(Protocol):
     """The part of a gateway that this module needs."""
 
-    def send(self, request: Request) -> Outcome: ...
+    def send(self, request: Request, permit: Permit | None = None) -> Outcome: ...
 
 
 def request_of(intent: OrderIntent) -> Request:
@@ -82,7 +83,7 @@ def send_intent(intent: OrderIntent, *, gateway: Sender, gate: Gate, clock: Cloc
         )
     if not sent:
         return None
-    outcome = gateway.send(request_of(intent))
+    outcome = gateway.send(request_of(intent), Permit(intent.token, gate.token, deadline))
     record_outcome(intent, outcome, gate=gate, clock=clock)
     return outcome
 

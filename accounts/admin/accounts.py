@@ -47,13 +47,16 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     readonly_fields = ("wanted", "engine", "password_is_set", "equity", "doctor", "created_at")
     fieldsets = (
         (None, {"fields": ("name", "demo", "wanted", "engine", "equity")}),
-        ("Terminal", {"fields": ("broker", "login", "server", "password", "password_is_set", "terminal_path")}),
+        (
+            "Terminal",
+            {"fields": ("broker", "login", "server", "password", "password_is_set", "terminal_path", "pairing")},
+        ),
         ("Trading", {"fields": ("margin_mode", "currency", "restart_policy", "placement", "created_at")}),
         ("Doctor", {"fields": ("doctor",)}),
     )
     add_fieldsets = (
         (None, {"fields": ("name", "demo")}),
-        ("Terminal", {"fields": ("broker", "login", "server", "password", "terminal_path")}),
+        ("Terminal", {"fields": ("broker", "login", "server", "password", "terminal_path", "pairing")}),
         ("Trading", {"fields": ("margin_mode", "currency", "restart_policy", "placement")}),
     )
 
@@ -125,6 +128,8 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
             services.register_account(account=obj, by=by, at=at)
         if form.cleaned_data.get("password"):
             services.set_password(account=obj, password=form.cleaned_data["password"], by=by, at=at)
+        if form.cleaned_data.get("pairing"):
+            services.set_pairing(account=obj, pairing=form.cleaned_data["pairing"], by=by, at=at)
 
     def _set_state(self, request: HttpRequest, account: TradingAccount, state: DesiredState) -> str:
         changed = services.set_desired_state(account=account, state=state, by=person(request), at=CLOCK.now())

@@ -9,7 +9,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 from accounts.adminkit import DeskModelForm, DialogForm
 from accounts.models import DesiredState, Symbol, TradingAccount
 from accounts.services import PASSWORD_LENGTH_MAX, check_account
-from accounts.validation import plain_text, symbol_name
+from accounts.validation import pairing_code, plain_text, symbol_name
 
 # A session pins these when it starts, so they change only while nothing runs
 PINNED = ("broker", "login", "server", "terminal_path", "margin_mode", "demo")
@@ -32,6 +32,16 @@ class AccountForm(DeskModelForm[TradingAccount]):
     """An account as a person edits it; the password goes in and never comes out."""
 
     password = password_field("Stored encrypted and never shown. Leave blank to keep the stored one.", required=False)
+
+    pairing = forms.CharField(
+        label="Pairing code",
+        required=False,
+        max_length=200,
+        help_text="Remote terminals only: the line that `python -m brokers.mt5.agent --pairing` prints beside the "
+        "terminal. Stored encrypted and never shown. Leave blank to keep the stored one.",
+        validators=[pairing_code],
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}, render_value=False),
+    )
 
     class Meta:
         model = TradingAccount

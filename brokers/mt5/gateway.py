@@ -20,7 +20,7 @@ from brokers.domain import (
     Request,
     SymbolSpec,
 )
-from brokers.gateway import Capabilities, ConnectError, ReadError, SymbolError
+from brokers.gateway import Capabilities, ConnectError, Permit, ReadError, SymbolError
 from brokers.mt5 import candles as candle_reads
 from brokers.mt5 import parse
 from brokers.mt5.requests import build, filling_candidates, objection
@@ -80,7 +80,7 @@ class Mt5Gateway:
 
     # Connection
 
-    def connect(self) -> None:
+    def connect(self, fence: int = 0) -> None:
         """Start or find the terminal and log in. Raises ConnectError with the fix in words."""
         if not self._initialize():
             code, text = self._terminal.last_error()
@@ -227,7 +227,7 @@ class Mt5Gateway:
 
     # Send
 
-    def send(self, request: Request) -> Outcome:
+    def send(self, request: Request, permit: Permit | None = None) -> Outcome:
         """Send once. Checks first, then one order_send; silence and unlisted codes are Unknown."""
         try:
             self.account()
@@ -241,10 +241,13 @@ class Mt5Gateway:
         filling = self._filling.setdefault(name, filling_candidates(spec)[0])
         message = build(request, name, spec, quote, filling)
         try:
-            result = self._terminal.order_send(dict(message))
+            result = self._order_send(dict(message), permit)
             return self._outcome(request, message, result, spec)
         except Exception as problem:  # noqa: BLE001 - after the call nothing is certain, whatever was raised
             return Unknown(f"{type(problem).__name__}: {problem}")
+
+    def _order_send(self, message: dict[str, Any], permit: Permit | None) -> Any:
+        return self._terminal.order_send(message)
 
     def _outcome(self, request: Request, message: Mapping[str, Any], result: Any, spec: SymbolSpec) -> Outcome:
         if result is None:

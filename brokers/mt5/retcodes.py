@@ -82,7 +82,9 @@ INVALID_ARGUMENT = -2
 AUTH_FAILED = -6
 API_DISABLED = -8
 NO_IPC = -10004
-NOT_SENT_ERRORS = frozenset({INVALID_ARGUMENT, API_DISABLED, NO_IPC})
+# The agent of a remote terminal: not carried out, because of its guards or because the call came too late
+AGENT_REFUSED, AGENT_EXPIRED = -20001, -20002
+NOT_SENT_ERRORS = frozenset({INVALID_ARGUMENT, API_DISABLED, NO_IPC, AGENT_REFUSED, AGENT_EXPIRED})
 
 
 def meaning_of(code: int) -> Meaning:

@@ -138,8 +138,8 @@ class Struct(tuple[Any, ...]):
         return (make, (type(self).__name__, self._asdict()))
 
 
-def _class(name: str, fields: str) -> type[Struct]:
-    names = tuple(f.split(":")[0] for f in fields.split())
+def struct_type(name: str, names: tuple[str, ...]) -> type[Struct]:
+    """Make a struct type with these fields."""
     space: dict[str, Any] = {
         "__slots__": (),
         "_names": names,
@@ -151,7 +151,9 @@ def _class(name: str, fields: str) -> type[Struct]:
     return type(name, (Struct,), space)
 
 
-TYPES: dict[str, type[Struct]] = {name: _class(name, fields) for name, fields in FIELDS.items()}
+TYPES: dict[str, type[Struct]] = {
+    name: struct_type(name, tuple(f.split(":")[0] for f in fields.split())) for name, fields in FIELDS.items()
+}
 DEFAULTS: dict[str, dict[str, Any]] = {
     name: {f.split(":")[0]: ZERO.get(f.split(":")[1]) for f in fields.split()} for name, fields in FIELDS.items()
 }

@@ -8,8 +8,9 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import TradingAccount
+from brokers.sendjournal import SendJournal
 from core.clock import VirtualClock
-from engine.gate import SendGate, SendJournal
+from engine.gate import SendGate
 from engine.lease import SAFETY_SECONDS, TTL_SECONDS, HeldLease, release_all_of
 from engine.models import Lease
 from engine.session import AccountSession
