@@ -1,14 +1,26 @@
 """The simulated broker: fills, stops, pending orders, swaps and stop-outs, in the order of the ticks."""
 
 import math
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 
 from brokers.simulator.account import spec_from, symbols_from
 from brokers.simulator.books import BUY, Books, sign
-from brokers.simulator.feed import Feed, FeedSpec, Ticks
+from brokers.simulator.feed import Feed, FeedSpec, Prices
 from brokers.simulator.fills import Fill, fill_close, fill_open
+from brokers.simulator.scan import (
+    ASK_HIGH,
+    ASK_LOW,
+    BID_HIGH,
+    BID_LOW,
+    SLACK,
+    Floats,
+    Lookout,
+    Stream,
+    next_look,
+    untouched,
+)
 from brokers.simulator.server_time import offset
 from brokers.simulator.state import Moved, OpenPosition, Order, State
 from brokers.simulator.worth import Worth
@@ -18,30 +30,44 @@ EXPERT, SL, TP, SO = 3, 4, 5, 6
 CANCELED, REJECTED = 2, 5
 DAY = 86_400
 NEVER = math.inf
+# While profits are converted by a rate that moves, the scan stops at moves of this share, and mistrusts worth by SLACK
+RATE_MOVE = 0.0005
+RATE_SLACK = 4 * RATE_MOVE
 
 
 class Exchange:
-    """One account at the broker. Everything it does is at tick times; `advance` works off the ticks slept through."""
+    """One account at the broker. Everything it does is at tick times; `advance` works off the ticks slept through.
 
-    def __init__(self, state_file: Path, clock: Clock) -> None:
+    It jumps from one tick that could do something to the next; with `every_tick` it looks at each, which must come to
+    the same and is there to prove it. `feeds` replace the prices that the state file names.
+    """
+
+    def __init__(
+        self, state: State, clock: Clock, *, feeds: Mapping[str, Prices] | None = None, every_tick: bool = False
+    ) -> None:
         self.clock = clock
-        self.state = State(state_file)
+        self.state = state
         self.worth = Worth(self.state)
+        self._given = feeds
+        self._every_tick = every_tick
         self._describe()
-        self._touches: dict[str, tuple[float, float, float, float]] | None = None
+        self._lookout: tuple[int, Lookout] | None = None
         self._checked = float(self.state.meta["processed"])
 
     def _describe(self) -> None:
         meta = self.state.meta
         self.account = spec_from(meta["account"])
         self.symbols = symbols_from(meta["symbols"])
+        self._prices: dict[str, tuple[float, float] | None] = {}
+        self.books = Books(self.account, self.symbols, self._price)
+        if self._given is not None:
+            self.feeds = dict(self._given)
+            return
         spec = FeedSpec.from_json(meta["feed"])
         pushed: dict[str, list[tuple[float, float, float]]] = {name: [] for name in self.symbols}
         for name, at, bid, ask in meta["pushed"]:
             pushed[name].append((at, bid, ask))
-        self.feeds = {n: Feed(spec, n, s.point, pushed[n]) for n, s in self.symbols.items()}
-        self._prices: dict[str, tuple[float, float] | None] = {}
-        self.books = Books(self.account, self.symbols, self._price)
+        self.feeds: dict[str, Prices] = {n: Feed(spec, n, s.point, pushed[n]) for n, s in self.symbols.items()}
 
     def _price(self, symbol: str) -> tuple[float, float] | None:
         return self._prices.get(symbol)
@@ -52,7 +78,9 @@ class Exchange:
         at = self.clock.now().timestamp()
         with self.state.change():
             self.state.meta["pushed"].append([symbol, at, bid, ask])
-            self.feeds[symbol].push(at, bid, ask)
+            feed = self.feeds[symbol]
+            assert isinstance(feed, Feed)
+            feed.push(at, bid, ask)
             self._checked = math.nextafter(min(self._checked, at), -NEVER)
         self.advance()
 
@@ -73,7 +101,7 @@ class Exchange:
     def _look_again(self) -> None:
         """Start from what is in the file, which another process has changed."""
         self._describe()
-        self._touches = None
+        self._lookout = None
         self._checked = float(self.state.meta["processed"])
 
     def _advance(self) -> None:
@@ -97,64 +125,91 @@ class Exchange:
         return (math.floor((at + shift) / DAY) + 1) * DAY - shift
 
     def _run_ticks(self, until: float) -> None:
-        """Find the first tick that touches something, apply it, and go on from there."""
+        """Jump from one tick that could do something to the next, and look at each."""
+        if not (self.state.positions or self.state.orders):
+            return
+        names = list(self.symbols)
+        stream = Stream.merge([self.feeds[name].between(self._checked, until) for name in names])
+        i = 0
         while self.state.positions or self.state.orders:
-            found = self._first_event(until)
-            if found is None:
+            if not self._every_tick:
+                i = next_look(stream, i, len(stream), self.lookout())
+            if i >= len(stream):
                 return
-            at, symbol, bid, ask = found
+            at = float(stream.at[i])
+            changed = self.look(names[stream.symbol[i]], float(stream.bid[i]), float(stream.ask[i]), at)
+            # A tick that changed something is looked at again, one that left everything as it was is not
+            self._checked = math.nextafter(at, -NEVER) if changed else at
+            i += not changed
+
+    def look(self, symbol: str, bid: float, ask: float, at: float) -> bool:
+        """Do what one tick does: fill resting orders, stops, stop-out. Tell whether anything changed."""
+        if len(self.feeds) > 1:
             self._set_prices(at)
-            self._prices[symbol] = (bid, ask)
-            changed = self._apply_tick(symbol, bid, ask, at)
-            changed |= self._stop_out(at)
-            self._touches = None
-            # A tick that left everything as it was must not be found again.
-            self._checked = at if not changed else math.nextafter(at, -NEVER)
+        self._prices[symbol] = (bid, ask)
+        return self._apply_tick(symbol, bid, ask, at) | self._stop_out(at)
 
-    def _first_event(self, until: float) -> tuple[float, str, float, float] | None:
-        best: tuple[float, str, float, float] | None = None
-        if self._touches is None:
-            self._touches = {name: self._levels(name) for name in self.symbols}
-        for name, (bid_low, bid_high, ask_low, ask_high) in self._touches.items():
-            ticks = self.feeds[name].between(self._checked, until)
-            if not len(ticks):
-                continue
-            hit = (ticks.bid <= bid_low) | (ticks.bid >= bid_high) | (ticks.ask <= ask_low) | (ticks.ask >= ask_high)
-            hit |= self._ruined(name, ticks)
-            if hit.any():
-                i = int(np.argmax(hit))
-                if best is None or ticks.at[i] < best[0]:
-                    best = (float(ticks.at[i]), name, float(ticks.bid[i]), float(ticks.ask[i]))
-        return best
+    def lookout(self) -> Lookout:
+        """Return what the scan has to watch for this account; the same one until something changes or rates move."""
+        known = self._lookout
+        if known is not None and known[0] == self.state.revision and not self._rates_move():
+            return known[1]
+        touches = np.stack([self._levels(name) for name in self.symbols])
+        exposures = self.worth.exposures(self.books)
+        cash = self.state.meta["balance"] + self.state.meta["credit"]
+        made = Lookout(touches, exposures, self._worth_now(exposures), cash)
+        margin = self.margin()
+        if margin > 0:
+            # Profits are rounded to cents one by one
+            cents = 0.01 * (len(self.state.positions) + 2)
+            made.floor = margin * self.account.stop_out_level / 100 + cents
+        if self._rates_move():
+            self._watch_rates(made)
+        self._lookout = self.state.revision, made
+        return made
 
-    def _levels(self, symbol: str) -> tuple[float, float, float, float]:
-        """Return the nearest levels that do something: bid at or below / above, ask at or below / above."""
-        bid_low, bid_high, ask_low, ask_high = -NEVER, NEVER, -NEVER, NEVER
+    def _rates_move(self) -> bool:
+        """Tell whether an open position's profit or margin is converted by prices that may move."""
+        held = {p.symbol for p in self.state.positions.values()}
+        return any(self.symbols[name].currency_profit != self.account.currency for name in held)
+
+    def _watch_rates(self, lookout: Lookout) -> None:
+        """Let every price that may be a rate be looked at when it moves, and trust worth and margin only so far."""
+        for n, name in enumerate(self.symbols):
+            price, row = self._prices.get(name), lookout.touches[n]
+            if price is not None:
+                row[BID_LOW] = max(row[BID_LOW], price[0] * (1 - RATE_MOVE))
+                row[BID_HIGH] = min(row[BID_HIGH], price[0] * (1 + RATE_MOVE))
+                row[ASK_LOW] = max(row[ASK_LOW], price[1] * (1 - RATE_MOVE))
+                row[ASK_HIGH] = min(row[ASK_HIGH], price[1] * (1 + RATE_MOVE))
+        lookout.exposures[:, SLACK] = RATE_SLACK
+        lookout.floor *= 1 + RATE_SLACK
+
+    def _worth_now(self, exposures: Floats) -> Floats:
+        prices = [self._prices.get(name) or (0.0, 0.0) for name in self.symbols]
+        return np.array(
+            [e[0] * p[0] + e[1] * p[1] + e[2] if any(p) else 0.0 for e, p in zip(exposures, prices, strict=True)]
+        )
+
+    def _levels(self, symbol: str) -> Floats:
+        """Return the nearest levels that do something, as a row of touches."""
+        row = untouched(1)[0]
         for p in self.state.positions.values():
             if p.symbol != symbol:
                 continue
             if p.type == BUY:
-                bid_low = max(bid_low, p.sl or -NEVER)
-                bid_high = min(bid_high, p.tp or NEVER)
+                row[BID_LOW] = max(row[BID_LOW], p.sl or -NEVER)
+                row[BID_HIGH] = min(row[BID_HIGH], p.tp or NEVER)
             else:
-                ask_high = min(ask_high, p.sl or NEVER)
-                ask_low = max(ask_low, p.tp or -NEVER)
+                row[ASK_HIGH] = min(row[ASK_HIGH], p.sl or NEVER)
+                row[ASK_LOW] = max(row[ASK_LOW], p.tp or -NEVER)
         for o in self.state.orders.values():
             if o.symbol == symbol:
-                ask_low = max(ask_low, o.price if o.type == 2 else -NEVER)
-                bid_high = min(bid_high, o.price if o.type == 3 else NEVER)
-                ask_high = min(ask_high, o.price if o.type == 4 else NEVER)
-                bid_low = max(bid_low, o.price if o.type == 5 else -NEVER)
-        return bid_low, bid_high, ask_low, ask_high
-
-    def _ruined(self, symbol: str, ticks: Ticks) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Tell at which ticks of one symbol the margin level is at or below stop-out."""
-        margin = self.margin()
-        if margin <= 0:
-            return np.zeros(len(ticks), dtype=bool)
-        cash = self.state.meta["balance"] + self.state.meta["credit"]
-        equity = cash + self.worth.floating_along(self.books, self.symbols[symbol], ticks.bid, ticks.ask)
-        return np.asarray(equity / margin * 100 <= self.account.stop_out_level)
+                row[ASK_LOW] = max(row[ASK_LOW], o.price if o.type == 2 else -NEVER)
+                row[BID_HIGH] = min(row[BID_HIGH], o.price if o.type == 3 else NEVER)
+                row[ASK_HIGH] = min(row[ASK_HIGH], o.price if o.type == 4 else NEVER)
+                row[BID_LOW] = max(row[BID_LOW], o.price if o.type == 5 else -NEVER)
+        return row
 
     def _apply_tick(self, symbol: str, bid: float, ask: float, at: float) -> bool:
         """Fill what this tick touches: first resting orders, then stops, each at the tick's own price."""
@@ -236,7 +291,6 @@ class Exchange:
             order = Order(self.state.next("order"), symbol, kind, volume, 0.0, 0.0, sl, tp, magic, comment, at)
             fill = fill_open(self.state, self.books, order, price, at)
             self.state.meta["processed"] = at
-        self._touches = None
         return fill
 
     def close(self, position: OpenPosition, volume: float, magic: int, comment: str) -> Fill:
@@ -247,7 +301,6 @@ class Exchange:
         with self.state.change():
             fill = fill_close(self.state, self.books, position, volume, price, at, EXPERT, magic, comment)
             self.state.meta["processed"] = at
-        self._touches = None
         return fill
 
     def _close_by_broker(self, p: OpenPosition, price: float, at: float, reason: int, comment: str) -> None:
@@ -264,7 +317,6 @@ class Exchange:
             order = Order(self.state.next("order"), symbol, kind, volume, volume, price, sl, tp, magic, comment, at)
             self.state.put_order(order)
             self.state.meta["processed"] = at
-        self._touches = None
         return order.ticket
 
     def _activate(self, order: Order, bid: float, ask: float, at: float) -> None:
@@ -285,7 +337,6 @@ class Exchange:
             order.state, order.done = CANCELED, self.clock.now().timestamp()
             self.state.finish_order(order)
             self.state.meta["processed"] = order.done
-        self._touches = None
 
     def change_stops(self, position: OpenPosition, sl: float, tp: float) -> None:
         """Set both stops of a position."""
@@ -294,7 +345,6 @@ class Exchange:
             position.updated = self.clock.now().timestamp()
             self.state.put_position(position)
             self.state.meta["processed"] = position.updated
-        self._touches = None
 
     def change_order(self, order: Order, price: float, sl: float, tp: float) -> None:
         """Change price and stops of a resting order."""
@@ -302,4 +352,3 @@ class Exchange:
             order.price, order.sl, order.tp = price, sl, tp
             self.state.put_order(order)
             self.state.meta["processed"] = self.clock.now().timestamp()
-        self._touches = None

@@ -9,29 +9,47 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brokers.simulator.recordings import load
+from brokers.simulator.scan import Floats, Ticks
 
-Floats = NDArray[np.float64]
 Uints = NDArray[np.uint64]
 TICK_SECONDS = 0.4
 OCTAVES = range(3, 20)
 
 
-@dataclass(frozen=True, slots=True)
-class Ticks:
-    """Ticks of one symbol: times in UTC epoch seconds, ascending, with bid and ask."""
+class Prices(Protocol):
+    """The ticks of one symbol, whatever they come from."""
 
-    at: Floats
-    bid: Floats
-    ask: Floats
+    def between(self, after: float, until: float, *, history: bool = False) -> Ticks:
+        """Return the ticks with after < time ≤ until; with `history` also what charts show from before the feed."""
+        ...
 
-    def __len__(self) -> int:
-        return len(self.at)
+    def latest(self, at: float) -> tuple[float, float, float] | None:
+        """Return the newest tick at or before a time, (time, bid, ask); None before the first."""
+        ...
+
+
+class TickPrices:
+    """Ticks that are known beforehand."""
+
+    def __init__(self, ticks: Ticks) -> None:
+        self.ticks = ticks
+
+    def between(self, after: float, until: float, *, history: bool = False) -> Ticks:
+        first, last = np.searchsorted(self.ticks.at, (after, until), side="right")
+        part = slice(int(first), int(last))
+        return Ticks(self.ticks.at[part], self.ticks.bid[part], self.ticks.ask[part])
+
+    def latest(self, at: float) -> tuple[float, float, float] | None:
+        number = int(np.searchsorted(self.ticks.at, at, side="right")) - 1
+        if number < 0:
+            return None
+        return float(self.ticks.at[number]), float(self.ticks.bid[number]), float(self.ticks.ask[number])
 
 
 @dataclass(frozen=True, slots=True)

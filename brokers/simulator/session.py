@@ -8,6 +8,7 @@ from brokers.simulator.constants import CONSTANTS
 from brokers.simulator.exchange import Exchange
 from brokers.simulator.faults import Faults
 from brokers.simulator.server_time import to_utc
+from brokers.simulator.state import State
 from core.clock import Clock
 
 SUCCESS = (1, "Success")
@@ -55,7 +56,7 @@ class Connection:
         if not self.faults.connected:
             return self._fail((-10003, "IPC initialize failed, Pipe server didn't answer in 60 sec"))
         if self._exchange is None:
-            self._exchange = Exchange(self._state_file, self._clock)
+            self._exchange = Exchange(State(self._state_file), self._clock)
             self._selected = set(self._exchange.symbols)
         if "login" in options:
             return self.login(options.pop("login"), **{k: v for k, v in options.items() if k != "portable"})
@@ -93,7 +94,7 @@ class Connection:
 
     def push_tick(self, symbol: str, bid: float, ask: float) -> None:
         """Say a tick of a scripted feed now, as the market would."""
-        exchange = self._exchange or Exchange(self._state_file, self._clock)
+        exchange = self._exchange or Exchange(State(self._state_file), self._clock)
         exchange.push_tick(symbol, bid, ask)
         if self._exchange is None:
             exchange.state.close()

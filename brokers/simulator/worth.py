@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from brokers.simulator.account import SymbolSetup
 from brokers.simulator.books import BUY, Books
+from brokers.simulator.scan import ASKS, BIDS, CONSTANT, Floats
 from brokers.simulator.state import State
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +51,21 @@ class Worth:
         self._refresh(books)
         return self._margin
 
-    def floating_along(self, books: Books, setup: SymbolSetup, bid: Floats, ask: Floats) -> Floats:
-        """Return profits and swaps at each of one symbol's ticks, with the other symbols' prices as they are."""
+    def exposures(self, books: Books) -> Floats:
+        """Return a row for each symbol, as `scan.Lookout` wants them: what its positions are worth, linear in prices.
+
+        Conversion rates are those of this moment.
+        """
         self._refresh(books)
-        others = self._floating
-        table = self._tables.get(setup.name)
-        if table is None:
-            return np.full(len(bid), others)
-        own = sum(self._profits[i] for i in table.identifiers) + table.swap
-        rate = books.profit_rate(setup) if books.price(setup.name) else 1.0
-        total = np.full(len(bid), others - own + table.swap)
-        for closing, side in ((bid, table.is_buy), (ask, ~table.is_buy)):
-            units = table.lots_times_contract[side]
-            total += (closing * units.sum() - (units * table.price_open[side]).sum()) * rate
-        return total
+        found = np.zeros((len(books.symbols), 4))
+        for n, name in enumerate(books.symbols):
+            table = self._tables.get(name)
+            if table is None or books.price(name) is None:
+                continue
+            units = table.lots_times_contract * books.profit_rate(books.symbols[name])
+            found[n, BIDS], found[n, ASKS] = units[table.is_buy].sum(), units[~table.is_buy].sum()
+            found[n, CONSTANT] = table.swap - (units * table.price_open).sum()
+        return found
 
     def _refresh(self, books: Books) -> None:
         key = (self._state.revision, *(books.price(name) for name in books.symbols))

@@ -1,0 +1,215 @@
+"""Where to look next: one scan over ticks for the first that could change something.
+
+The scan decides nothing. It knows levels, and what the account is worth as a linear function of bid and ask, and
+returns the number of the next tick at which somebody has to look; the exchange, or a strategy, then looks at that tick
+with its ordinary code. Looking too early is allowed and costs time, looking too late is not.
+
+Long scans are compiled by numba, with a cache on disk; short ones run the same function as plain Python, so that a
+terminal that looks at a few ticks a second neither imports nor compiles anything.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+COMPILED_FROM = 256
+NEVER = float("inf")
+
+# Columns of `Lookout.touches`: what a symbol's bid, ask and spread must not reach
+BID_LOW, BID_HIGH, ASK_LOW, ASK_HIGH, SPREAD_LOW = range(5)
+# Columns of `Lookout.exposures`: worth is bids × bid + asks × ask + constant; slack is the share that may be wrong
+BIDS, ASKS, CONSTANT, SLACK = range(4)
+# Columns of `Lookout.tracks`, which begin like exposures: limits, trailing, and the highest and lowest value so far
+UPPER, LOWER, ARMED, LOCK, HIGHEST, LOWEST = range(3, 9)
+# Places of `Path.figures`
+PEAK, DRAWDOWN, DRAWDOWN_SHARE, WORST, BUCKET, EDGE, WIDTH = range(7)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Ticks of one symbol: times in UTC epoch seconds, ascending, with bid and ask."""
+
+    at: Floats
+    bid: Floats
+    ask: Floats
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Ticks of several symbols in the order of their times; `symbol` is each tick's place in the list of symbols."""
+
+    at: Floats
+    symbol: NDArray[np.int16]
+    bid: Floats
+    ask: Floats
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    @classmethod
+    def merge(cls, ticks: Sequence[Ticks]) -> "Stream":
+        """Put ticks of several symbols in order; of equal times the earlier symbol comes first."""
+        if len(ticks) == 1:
+            (only,) = ticks
+            return cls(only.at, np.zeros(len(only), np.int16), only.bid, only.ask)
+        at = np.concatenate([t.at for t in ticks])
+        order = np.argsort(at, kind="stable")
+        symbol = np.repeat(np.arange(len(ticks), dtype=np.int16), [len(t) for t in ticks])
+        return cls(
+            at[order],
+            symbol[order],
+            np.concatenate([t.bid for t in ticks])[order],
+            np.concatenate([t.ask for t in ticks])[order],
+        )
+
+
+@dataclass(slots=True)
+class Path:
+    """What the equity did along the way: figures, and low, high, last of each bucket of time. Changed by the scan."""
+
+    figures: Floats
+    curve: Floats
+
+    @classmethod
+    def over(cls, begin: float, end: float, buckets: int, equity: float) -> "Path":
+        """Begin a path at `equity`; times in UTC epoch seconds."""
+        width = max((end - begin) / buckets, 1.0)
+        figures = np.array([equity, 0.0, 0.0, NEVER, -1.0, begin, width])
+        return cls(figures, np.full((buckets + 1, 3), np.nan))
+
+
+NO_TRACKS = np.empty((0, 9))
+NO_SYMBOLS = np.empty(0, np.int64)
+NO_PATH = Path(np.empty(0), np.empty((0, 3)))
+
+
+@dataclass(slots=True)
+class Lookout:
+    """Everything a scan watches. `cash` is balance and credit; at or below `floor` of equity the broker steps in.
+
+    `worth` holds what each symbol's positions are worth at its last price, and is moved on by the scan.
+    """
+
+    touches: Floats
+    exposures: Floats
+    worth: Floats
+    cash: float
+    floor: float = -NEVER
+    tracks: Floats = field(default_factory=lambda: NO_TRACKS)
+    track_symbols: Indices = field(default_factory=lambda: NO_SYMBOLS)
+    path: Path = field(default_factory=lambda: NO_PATH)
+
+    @classmethod
+    def nothing(cls, symbols: int, cash: float) -> "Lookout":
+        """Watch nothing yet."""
+        return cls(untouched(symbols), np.zeros((symbols, 4)), np.zeros(symbols), cash)
+
+    @property
+    def worst(self) -> float:
+        """The lowest equity since the path began; set it to NEVER to begin anew."""
+        return float(self.path.figures[WORST])
+
+
+def untouched(symbols: int) -> Floats:
+    """Return touches that no price reaches."""
+    return np.tile(np.array([-NEVER, NEVER, -NEVER, NEVER, -NEVER]), (symbols, 1))
+
+
+def next_look(stream: Stream, first: int, last: int, lookout: Lookout) -> int:
+    """Return the number of the first tick in first … last - 1 at which something is reached, else `last`."""
+    if first >= last:
+        return last
+    find = _find if last - first < COMPILED_FROM else compiled()
+    return int(
+        find(
+            stream.at, stream.symbol, stream.bid, stream.ask, first, last,
+            lookout.touches, lookout.exposures, lookout.worth, lookout.cash, lookout.floor,
+            lookout.tracks, lookout.track_symbols, lookout.path.figures, lookout.path.curve,
+        )
+    )  # fmt: skip
+
+
+@cache
+def compiled() -> Callable[..., int]:
+    """Return the compiled scan; the first use on a machine compiles it, later ones load it from the cache."""
+    from numba import njit
+
+    made: Callable[..., int] = njit(cache=True, nogil=True)(_find)
+    return made
+
+
+def _find(
+    at: Floats, symbol: NDArray[np.int16], bid: Floats, ask: Floats, first: int, last: int,
+    touches: Floats, exposures: Floats, worth: Floats, cash: float, floor: float,
+    tracks: Floats, track_symbols: Indices, figures: Floats, curve: Floats,
+) -> int:  # fmt: skip
+    """Look at each tick. Plain loops and numbers only: numba compiles this as it stands."""
+    keeps_path = len(figures) > 0
+    needs_equity = keeps_path or floor > -NEVER
+    one_symbol = len(worth) == 1
+    for i in range(first, last):
+        s = symbol[i]
+        b, a = bid[i], ask[i]
+        fired = (
+            b <= touches[s, 0]
+            or b >= touches[s, 1]
+            or a <= touches[s, 2]
+            or a >= touches[s, 3]
+            or a - b <= touches[s, 4]
+        )
+        if needs_equity:
+            worth[s] = exposures[s, 0] * b + exposures[s, 1] * a + exposures[s, 2]
+            if one_symbol:
+                equity = cash + worth[0]
+                lowest = equity - exposures[0, 3] * abs(worth[0])
+            else:
+                equity = lowest = cash
+                for k in range(len(worth)):
+                    equity += worth[k]
+                    lowest += worth[k] - exposures[k, 3] * abs(worth[k])
+            if lowest <= floor:
+                fired = True
+            if keeps_path:
+                if equity > figures[0]:
+                    figures[0] = equity
+                elif figures[0] - equity > figures[1]:
+                    figures[1] = figures[0] - equity
+                if figures[0] - equity > figures[2] * figures[0]:
+                    figures[2] = (figures[0] - equity) / figures[0]
+                if equity < figures[3]:
+                    figures[3] = equity
+                if at[i] >= figures[5]:
+                    passed = int((at[i] - figures[5]) // figures[6]) + 1
+                    figures[4] += passed
+                    figures[5] += passed * figures[6]
+                    row = min(int(figures[4]), len(curve) - 1)
+                    curve[row, 0] = curve[row, 1] = curve[row, 2] = equity
+                else:
+                    row = min(int(figures[4]), len(curve) - 1)
+                    if equity < curve[row, 0]:
+                        curve[row, 0] = equity
+                    if equity > curve[row, 1]:
+                        curve[row, 1] = equity
+                    curve[row, 2] = equity
+        for k in range(len(tracks)):
+            if track_symbols[k] != s:
+                continue
+            value = tracks[k, 0] * b + tracks[k, 1] * a + tracks[k, 2]
+            if value > tracks[k, 7]:
+                tracks[k, 7] = value
+            if value < tracks[k, 8]:
+                tracks[k, 8] = value
+            best = tracks[k, 7]
+            if value >= tracks[k, 3] or value <= tracks[k, 4] or (best >= tracks[k, 5] and value < tracks[k, 6] * best):
+                fired = True
+        if fired:
+            return i
+    return last
