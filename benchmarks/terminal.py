@@ -38,8 +38,8 @@ def random_walk(count: int, seed: int) -> Ticks:
     """Ticks of a random walk of half a pip a tick, with one pip of spread."""
     noise = np.random.default_rng(seed)
     at = START.timestamp() + np.arange(1, count + 1) * SECONDS_A_TICK
-    bid = np.round(1.1 + np.cumsum(noise.normal(0, 0.5e-5, count)), 5)
-    return Ticks(at, bid, np.round(bid + 0.0001, 5))
+    bid = 1.1 + np.cumsum(noise.normal(0, 0.5e-5, count))
+    return Ticks.of(at, bid, bid + 0.0001, SYMBOL.digits)
 
 
 def opened(ticks: Ticks, positions: int, *, every_tick: bool) -> tuple[Exchange, MemoryState, VirtualClock]:

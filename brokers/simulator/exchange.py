@@ -60,14 +60,14 @@ class Exchange:
         self.symbols = symbols_from(meta["symbols"])
         self._prices: dict[str, tuple[float, float] | None] = {}
         self.books = Books(self.account, self.symbols, self._price)
+        self.feeds: dict[str, Prices] = dict(self._given or {})
         if self._given is not None:
-            self.feeds = dict(self._given)
             return
         spec = FeedSpec.from_json(meta["feed"])
         pushed: dict[str, list[tuple[float, float, float]]] = {name: [] for name in self.symbols}
         for name, at, bid, ask in meta["pushed"]:
             pushed[name].append((at, bid, ask))
-        self.feeds: dict[str, Prices] = {n: Feed(spec, n, s.point, pushed[n]) for n, s in self.symbols.items()}
+        self.feeds = {n: Feed(spec, n, s.point, pushed[n]) for n, s in self.symbols.items()}
 
     def _price(self, symbol: str) -> tuple[float, float] | None:
         return self._prices.get(symbol)
@@ -193,7 +193,7 @@ class Exchange:
 
     def _levels(self, symbol: str) -> Floats:
         """Return the nearest levels that do something, as a row of touches."""
-        row = untouched(1)[0]
+        row: Floats = untouched(1)[0]
         for p in self.state.positions.values():
             if p.symbol != symbol:
                 continue

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -40,6 +40,14 @@ class Ticks:
 
     def __len__(self) -> int:
         return len(self.at)
+
+    @classmethod
+    def of(cls, at: ArrayLike, bid: ArrayLike, ask: ArrayLike, digits: int) -> "Ticks":
+        """Make ticks of prices that are rounded to a symbol's digits."""
+        sides: tuple[Floats, Floats] = np.array(bid, dtype=np.float64), np.array(ask, dtype=np.float64)
+        for side in sides:
+            np.round(side, digits, out=side)
+        return cls(np.asarray(at, dtype=np.float64), *sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,38 +186,29 @@ def _find(
             if lowest <= floor:
                 fired = True
             if keeps_path:
-                if equity > figures[0]:
-                    figures[0] = equity
-                elif figures[0] - equity > figures[1]:
-                    figures[1] = figures[0] - equity
-                if figures[0] - equity > figures[2] * figures[0]:
-                    figures[2] = (figures[0] - equity) / figures[0]
-                if equity < figures[3]:
-                    figures[3] = equity
+                figures[0] = max(figures[0], equity)
+                fall = figures[0] - equity
+                figures[1] = max(figures[1], fall)
+                if fall > figures[2] * figures[0]:
+                    figures[2] = fall / figures[0]
+                figures[3] = min(figures[3], equity)
                 if at[i] >= figures[5]:
                     passed = int((at[i] - figures[5]) // figures[6]) + 1
-                    figures[4] += passed
+                    figures[4] = min(figures[4] + passed, len(curve) - 1)
                     figures[5] += passed * figures[6]
-                    row = min(int(figures[4]), len(curve) - 1)
-                    curve[row, 0] = curve[row, 1] = curve[row, 2] = equity
-                else:
-                    row = min(int(figures[4]), len(curve) - 1)
-                    if equity < curve[row, 0]:
-                        curve[row, 0] = equity
-                    if equity > curve[row, 1]:
-                        curve[row, 1] = equity
-                    curve[row, 2] = equity
+                    curve[int(figures[4])] = equity
+                row = int(figures[4])
+                curve[row, 0] = min(curve[row, 0], equity)
+                curve[row, 1] = max(curve[row, 1], equity)
+                curve[row, 2] = equity
         for k in range(len(tracks)):
             if track_symbols[k] != s:
                 continue
             value = tracks[k, 0] * b + tracks[k, 1] * a + tracks[k, 2]
-            if value > tracks[k, 7]:
-                tracks[k, 7] = value
-            if value < tracks[k, 8]:
-                tracks[k, 8] = value
-            best = tracks[k, 7]
-            if value >= tracks[k, 3] or value <= tracks[k, 4] or (best >= tracks[k, 5] and value < tracks[k, 6] * best):
-                fired = True
+            tracks[k, 7] = max(tracks[k, 7], value)
+            tracks[k, 8] = min(tracks[k, 8], value)
+            fell = tracks[k, 7] >= tracks[k, 5] and value < tracks[k, 6] * tracks[k, 7]
+            fired = fired or fell or value >= tracks[k, 3] or value <= tracks[k, 4]
         if fired:
             return i
     return last

@@ -33,9 +33,8 @@ def walk(seed: int, setup: SymbolSetup, count: int, *, pips: float) -> Ticks:
     at = START.timestamp() + np.sort(noise.integers(1, 100_000, count)).astype(float)
     at = at[np.flatnonzero(np.diff(at, prepend=0.0) > 0)]
     bid = AROUND[setup.name] + np.cumsum(noise.normal(0, pips * 10 * setup.point, len(at)))
-    bid = np.round(bid, setup.digits)
-    ask = np.round(bid + noise.integers(1, 30, len(at)) * setup.point, setup.digits)
-    return Ticks(at, bid, ask)
+    ask = bid + noise.integers(1, 30, len(at)) * setup.point
+    return Ticks.of(at, bid, ask, setup.digits)
 
 
 @dataclass(frozen=True)
