@@ -13,13 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from brokers.simulator.account import AccountSpec, SymbolSetup, create_account
 from brokers.simulator.exchange import Exchange
-from brokers.simulator.feed import FeedSpec, TickPrices
+from brokers.simulator.feed import Feed, FeedSpec, TickPrices
 from brokers.simulator.memory import MemoryState
 from brokers.simulator.requests import handle
 from brokers.simulator.scan import Ticks, compiled
@@ -34,12 +32,10 @@ BASELINE_SHARE = 20
 CALLS = 50
 
 
-def random_walk(count: int, seed: int) -> Ticks:
-    """Ticks of a random walk of half a pip a tick, with one pip of spread."""
-    noise = np.random.default_rng(seed)
-    at = START.timestamp() + np.arange(1, count + 1) * SECONDS_A_TICK
-    bid = 1.1 + np.cumsum(noise.normal(0, 0.5e-5, count))
-    return Ticks.of(at, bid, bid + 0.0001, SYMBOL.digits)
+def model_ticks(count: int, seed: int) -> Ticks:
+    """Ticks of the price model, one pip of spread."""
+    feed = Feed(FeedSpec.model(anchor=START, seed=seed, volatility_points=1.0), SYMBOL.name, SYMBOL.point)
+    return feed.between(START.timestamp(), START.timestamp() + count * SECONDS_A_TICK)
 
 
 def opened(ticks: Ticks, positions: int, *, every_tick: bool) -> tuple[Exchange, MemoryState, VirtualClock]:
@@ -107,12 +103,12 @@ def main() -> None:
     parser.add_argument("--ticks", type=int, default=1_000_000, help="ticks to pass (default 1,000,000)")
     parser.add_argument("--positions", type=int, default=100, help="open positions (default 100)")
     parser.add_argument("--read", type=int, default=1000, help="positions that positions_get() reads (default 1,000)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the random walk (default 1)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the prices (default 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     if min(options.ticks // BASELINE_SHARE, options.positions, options.read) < 1:
         parser.error(f"--ticks: at least {BASELINE_SHARE}; --positions and --read: at least 1")
-    ticks = random_walk(options.ticks, options.seed)
+    ticks = model_ticks(options.ticks, options.seed)
     compiled()
     run(ticks, 1, every_tick=False)
     jumping, left, closed = run(ticks, options.positions, every_tick=False)
