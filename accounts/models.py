@@ -122,6 +122,26 @@ class Symbol(models.Model):
         return self.name
 
 
+class ServerOffset(models.Model):
+    """How far a broker's clock was ahead of UTC, and since when; a new row when it changed (DST)."""
+
+    account = models.ForeignKey(TradingAccount, on_delete=models.CASCADE, related_name="server_offsets")
+    since = models.DateTimeField()
+    seconds = models.IntegerField()
+
+    class Meta:
+        ordering = ("account", "since")
+        constraints = (
+            models.UniqueConstraint(fields=("account", "since"), name="server_offset_once"),
+            models.CheckConstraint(
+                condition=Q(seconds__gte=-14 * 3600, seconds__lte=14 * 3600), name="server_offset_possible"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"UTC{self.seconds / 3600:+g} h since {self.since:%Y-%m-%d %H:%M}"
+
+
 class AccountSnapshot(models.Model):
     """What the broker said the account was worth at a moment. A fact: the database refuses to change it."""
 

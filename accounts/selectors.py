@@ -1,9 +1,12 @@
 """Named reads of accounts."""
 
+from datetime import timedelta
+
 from django.db.models import QuerySet
 
 from accounts.credentials import decrypt
-from accounts.models import AccountSnapshot, TradingAccount
+from accounts.models import AccountSnapshot, ServerOffset, TradingAccount
+from brokers.gateway import ClockOffset
 
 PASSWORD_FIELD = "password_encrypted"
 PAIRING_FIELD = "pairing_encrypted"
@@ -37,3 +40,9 @@ def latest_snapshot(account_id: int) -> AccountSnapshot | None:
 def wanted_accounts() -> QuerySet[TradingAccount]:
     """Return the accounts that an engine should run: running ones, and paused ones for their exits."""
     return TradingAccount.objects.filter(desired_state__in=("running", "paused")).order_by("pk")
+
+
+def server_offsets(account_id: int) -> tuple[ClockOffset, ...]:
+    """Return what is known of the clock of an account's broker, oldest first."""
+    rows = ServerOffset.objects.filter(account_id=account_id).order_by("since").values_list("seconds", "since")
+    return tuple(ClockOffset(timedelta(seconds=seconds), since, is_confirmed=True) for seconds, since in rows)

@@ -8,13 +8,23 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.credentials import encrypt
-from accounts.models import AccountRole, BrokerKind, DesiredState, MarginMode, RestartPolicy, TradingAccount, User
+from accounts.models import (
+    AccountRole,
+    BrokerKind,
+    DesiredState,
+    MarginMode,
+    RestartPolicy,
+    ServerOffset,
+    TradingAccount,
+    User,
+)
 from accounts.selectors import PAIRING_FIELD, PASSWORD_FIELD
 from accounts.validation import agent_address, pairing_code, plain_text
+from brokers.gateway import ClockOffset
 from events import live
 from events.audit import name_of, record_change
 from events.models import AuditEntry
-from events.services import ask
+from events.services import ask, record
 
 PASSWORD_LENGTH_MAX = 128
 STATE_CHANGED = "state_changed"
@@ -296,3 +306,25 @@ def note_changes(
         by=by,
         at=at,
     )
+
+
+@transaction.atomic
+def note_server_offset(*, account_id: int, clock: ClockOffset, at: datetime) -> bool:
+    """Keep the offset of a broker's clock when it is proved and new; a change (DST) is an event. Tell if it is new."""
+    last = ServerOffset.objects.filter(account_id=account_id).order_by("-since").first()
+    seconds = int(clock.offset.total_seconds())
+    if not clock.is_confirmed or (last is not None and (last.seconds == seconds or last.since >= clock.since)):
+        return False
+    ServerOffset.objects.create(account_id=account_id, since=clock.since, seconds=seconds)
+    hours = f"UTC{seconds / 3600:+g} h"
+    record(
+        kind="SERVER_CLOCK",
+        level="info" if last is None else "warning",
+        text=f"The broker's clock is at {hours}"
+        if last is None
+        else f"The broker's clock changed from UTC{last.seconds / 3600:+g} h to {hours}",
+        account_id=account_id,
+        data={"seconds": seconds, "before": None if last is None else last.seconds, "since": clock.since.isoformat()},
+        at=at,
+    )
+    return True

@@ -88,11 +88,11 @@ def _account_checks(account: AccountState, expected: Expected) -> Iterator[Check
 
 
 def _clock_check(gateway: Gateway) -> Check:
-    offset = gateway.clock_offset()
-    if offset is None:
+    clock = gateway.clock_offset()
+    if clock is None:
         found = "unknown: no fresh price, which is normal at weekends"
         return Check("server clock", Grade.WARN, found, "Times of the broker are taken as UTC until a price comes in.")
-    return Check("server clock", Grade.PASS, f"UTC{offset.total_seconds() / 3600:+g} h")
+    return Check("server clock", Grade.PASS, f"UTC{clock.offset.total_seconds() / 3600:+g} h")
 
 
 def _symbol_checks(gateway: Gateway, symbol: str) -> Iterator[Check]:

@@ -4,7 +4,7 @@ Prices and money are floats, normalised at the gateway's edge; times are aware U
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from core.numbers import floor_to_step, round_to_digits
@@ -182,7 +182,10 @@ class HistoricOrder:
 
 @dataclass(frozen=True, slots=True)
 class Deal:
-    """A fact of the account's ledger. For money movements `order` and `position_id` are 0 and `symbol` is empty."""
+    """A fact of the account's ledger. For money movements `order` and `position_id` are 0 and `symbol` is empty.
+
+    `at` is the broker's time less `server_offset`.
+    """
 
     ticket: int
     order: int
@@ -200,6 +203,7 @@ class Deal:
     magic: int
     comment: str
     at: datetime
+    server_offset: timedelta = timedelta(0)
 
     @property
     def net(self) -> float:

@@ -1,11 +1,11 @@
 """Open the gateway of an account by the kind of its broker."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from brokers.gateway import ConnectError, Gateway
+from brokers.gateway import ClockOffset, ConnectError, Gateway
 from brokers.mt5.agentstate import AgentError, Pairing
 from brokers.mt5.gateway import Mt5Gateway
 from brokers.mt5.remote import RemoteMt5Gateway, RemoteTerminal, parse_address
@@ -23,6 +23,7 @@ def open_gateway(
     options: Mapping[str, Any],
     symbol_map: Mapping[str, str],
     clock: Clock,
+    clock_history: Sequence[ClockOffset] = (),
 ) -> Gateway:
     """Make a gateway, without connecting it yet.
 
@@ -31,7 +32,8 @@ def open_gateway(
     """
     path = str(options.get("path") or "")
     given: dict[str, Any] = {
-        "login": login, "password": password, "server": server, "path": None, "clock": clock, "symbol_map": symbol_map
+        "login": login, "password": password, "server": server, "path": None, "clock": clock, "symbol_map": symbol_map,
+        "clock_history": clock_history,
     }  # fmt: skip
     if kind == "simulator":
         return Mt5Gateway(_simulator(path, clock), **given)

@@ -43,6 +43,15 @@ class Permit:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockOffset:
+    """How far the broker's clock is ahead of UTC, since when; `is_confirmed` by a price that was seen to arrive."""
+
+    offset: timedelta
+    since: datetime
+    is_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a broker can do; nothing is assumed."""
 
@@ -79,7 +88,7 @@ class Gateway(Protocol):
         """Return the broker's name of one of our symbols. Raises SymbolError, ReadError."""
         ...
 
-    def clock_offset(self) -> timedelta | None:
+    def clock_offset(self) -> ClockOffset | None:
         """Return how far the broker's clock is ahead of UTC; None while no fresh price has told it."""
         ...
 

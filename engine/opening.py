@@ -1,7 +1,7 @@
 """Opens the gateway that an account's row describes."""
 
 from accounts.models import Symbol, TradingAccount
-from accounts.selectors import pairing_of, password_of
+from accounts.selectors import pairing_of, password_of, server_offsets
 from brokers.factory import open_gateway
 from brokers.gateway import Gateway
 from core.clock import Clock
@@ -18,4 +18,5 @@ def gateway_of(account: TradingAccount, clock: Clock) -> Gateway:
         options={"path": account.terminal_path, "pairing": pairing_of(account)},
         symbol_map=dict(symbols.values_list("name", "broker_name")),
         clock=clock,
+        clock_history=server_offsets(account.pk),
     )

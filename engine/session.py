@@ -11,9 +11,10 @@ from django.conf import settings
 from django.db import connection
 
 from accounts.models import TradingAccount
+from accounts.services import note_server_offset
 from accounts.snapshots import take_snapshot
 from brokers.doctor import Check, Grade, worst
-from brokers.gateway import BrokerError, Gateway
+from brokers.gateway import BrokerError, ClockOffset, Gateway
 from brokers.sendjournal import SendJournal
 from core.clock import Clock
 from core.ids import Ids
@@ -87,6 +88,7 @@ class AccountSession:
         self._figures_at: float | None = None
         self._shown_health: Health | None = None
         self._woken = False
+        self._server_clock: ClockOffset | None = None
         self._balance: float | None = None
 
     def _jobs(self) -> list[Job]:
@@ -248,6 +250,7 @@ class AccountSession:
                 raise_block(account_id=self.account_id, cause=CIRCUIT, reason="; ".join(broken), at=at)
             else:
                 lift_cause(account_id=self.account_id, cause=CIRCUIT, why="every job works again", at=at)
+        self._follow_server_clock(at)
         last = self.orders.last
         self._write_state(
             status=self._running_or_paused(),
@@ -258,6 +261,14 @@ class AccountSession:
             last_indication_run=self.market.indicated_at,
             **self._figures(),
         )
+
+    def _follow_server_clock(self, at: datetime) -> None:
+        """Keep the offset of the broker's clock, and tell when it changed (DST)."""
+        clock = self.gateway.clock_offset()
+        if clock is not None and clock != self._server_clock:
+            with fenced(self.gate):
+                note_server_offset(account_id=self.account_id, clock=clock, at=at)
+            self._server_clock = clock
 
     def _figures(self) -> dict[str, Any]:
         """Return health and figures when they are due to be written; the figures are large, so not in each pass."""

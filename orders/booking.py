@@ -38,6 +38,7 @@ def import_deals(account_id: int, deals: Sequence[BrokerDeal]) -> list[int]:
                 magic=d.magic,
                 comment=d.comment[:64],
                 at=d.at,
+                server_offset_seconds=int(d.server_offset.total_seconds()),
             )
             for d in fresh.values()
         ],

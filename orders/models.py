@@ -232,6 +232,7 @@ class Deal(models.Model):
     magic = models.BigIntegerField(default=0)
     comment = models.CharField(max_length=64, blank=True)
     at = models.DateTimeField()
+    server_offset_seconds = models.IntegerField(default=0)
 
     class Meta:
         ordering = ("-at", "-ticket")

@@ -6,6 +6,7 @@ from typing import Any
 from brokers.domain import Candle
 from brokers.gateway import ReadError
 from brokers.mt5.parse import positive, server_time
+from brokers.mt5.server_clock import ServerClock
 
 MINUTES = {m: m for m in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)} | {
     h * 60: 0x4000 | h for h in (1, 2, 3, 4, 6, 8, 12, 24)
@@ -19,11 +20,11 @@ def timeframe(seconds: int) -> int:
     return MINUTES[seconds // 60]
 
 
-def closed(rates: Any, offset: timedelta, seconds: int, now: datetime) -> tuple[Candle, ...]:
+def closed(rates: Any, clock: ServerClock, seconds: int, now: datetime) -> tuple[Candle, ...]:
     """Parse rates, leaving out the bar that still forms."""
     found = (
         Candle(
-            at=server_time(row["time"], offset),
+            at=server_time(row["time"], clock),
             open=positive(row["open"], "open"),
             high=positive(row["high"], "high"),
             low=positive(row["low"], "low"),

@@ -20,7 +20,7 @@ from brokers.domain import (
     Request,
     SymbolSpec,
 )
-from brokers.gateway import Capabilities, ConnectError, Permit, ReadError, SymbolError
+from brokers.gateway import Capabilities, ClockOffset, ConnectError, Permit, ReadError, SymbolError
 from brokers.mt5 import candles as candle_reads
 from brokers.mt5 import parse
 from brokers.mt5.requests import build, filling_candidates, objection
@@ -61,6 +61,7 @@ class Mt5Gateway:
         path: str | None,
         clock: Clock,
         symbol_map: Mapping[str, str] | None = None,
+        clock_history: Sequence[ClockOffset] = (),
     ) -> None:
         self._terminal = terminal
         self._login = login
@@ -73,7 +74,7 @@ class Mt5Gateway:
         self._specs: dict[str, SymbolSpec] = {}
         self._filling: dict[str, int] = {}
         self._connected_at = 0.0
-        self.server_clock = ServerClock()
+        self.server_clock = ServerClock(clock_history)
 
     def __repr__(self) -> str:
         return f"Mt5Gateway(login={self._login}, server={self._server!r})"
@@ -116,7 +117,7 @@ class Mt5Gateway:
         for name in (*self._symbols.named, *self._visible()):
             tick = self._terminal.symbol_info_tick(name)
             if tick is not None:
-                self.server_clock.measure(tick.time_msc / 1000, self._clock.now())
+                self.server_clock.measure(name, tick.time_msc / 1000, self._clock.now())
             if self.server_clock.known:
                 return
 
@@ -150,9 +151,9 @@ class Mt5Gateway:
         """Return the broker's name of one of our symbols. Raises SymbolError, ReadError."""
         return self._symbols.theirs(symbol, self.symbols())
 
-    def clock_offset(self) -> timedelta | None:
+    def clock_offset(self) -> ClockOffset | None:
         """Return how far the broker's clock is ahead of UTC; None while no fresh price has told it."""
-        return self.server_clock.offset if self.server_clock.known else None
+        return self.server_clock.current
 
     def spec(self, symbol: str) -> SymbolSpec:
         """Read a symbol's specification and put it into the Market Watch. Raises SymbolError, ReadError."""
@@ -172,8 +173,8 @@ class Mt5Gateway:
         if symbol not in self._specs:
             self.spec(symbol)
         tick = self._read("symbol_info_tick", self._symbols.theirs(symbol, self.symbols()))
-        self.server_clock.measure(tick.time_msc / 1000, self._clock.now())
-        return parse.guarded(f"tick of {symbol}", parse.quote, tick, symbol, self.server_clock.offset)
+        self.server_clock.measure(symbol, tick.time_msc / 1000, self._clock.now())
+        return parse.guarded(f"tick of {symbol}", parse.quote, tick, symbol, self.server_clock)
 
     def book(self) -> Book:
         """Read account, positions and resting orders as of one moment.
@@ -187,16 +188,16 @@ class Mt5Gateway:
             orders: Sequence[Any] = self._read("orders_get")
             state = self.account()
             if before == (state.balance, *self._totals()) == (state.balance, len(positions), len(orders)):
-                offset = self.server_clock.offset
+                clock = self.server_clock
                 return Book(
                     at=self._clock.now(),
                     account=state,
                     positions=tuple(
-                        parse.guarded("position", parse.position, p, self._symbols.ours(p.symbol), offset)
+                        parse.guarded("position", parse.position, p, self._symbols.ours(p.symbol), clock)
                         for p in positions
                     ),
                     orders=tuple(
-                        parse.guarded("order", parse.pending, o, self._symbols.ours(o.symbol), offset) for o in orders
+                        parse.guarded("order", parse.pending, o, self._symbols.ours(o.symbol), clock) for o in orders
                     ),
                 )
         raise ReadError("The terminal's positions changed during every read.", "It is tried again at once.")
@@ -212,18 +213,16 @@ class Mt5Gateway:
     def order_history(self, since: datetime, until: datetime) -> tuple[HistoricOrder, ...]:
         """Read the orders that ended in a period. Raises ReadError."""
         rows = self._read("history_orders_get", *self._period(since, until))
-        offset = self.server_clock.offset
+        clock = self.server_clock
         return tuple(
-            parse.guarded("historic order", parse.historic_order, o, self._symbols.ours(o.symbol), offset) for o in rows
+            parse.guarded("historic order", parse.historic_order, o, self._symbols.ours(o.symbol), clock) for o in rows
         )
 
     def candles(self, symbol: str, seconds: int, count: int) -> tuple[Candle, ...]:
         """Read the last closed candles, oldest first. Raises ReadError."""
         name = self._symbols.theirs(symbol, self.symbols())
         rates = self._read("copy_rates_from_pos", name, candle_reads.timeframe(seconds), 0, count + 1)
-        return parse.guarded(
-            "candles", candle_reads.closed, rates, self.server_clock.offset, seconds, self._clock.now()
-        )
+        return parse.guarded("candles", candle_reads.closed, rates, self.server_clock, seconds, self._clock.now())
 
     # Send
 
@@ -306,8 +305,8 @@ class Mt5Gateway:
         return int(self._read("positions_total")), int(self._read("orders_total"))
 
     def _deals(self, rows: Sequence[Any]) -> tuple[Deal, ...]:
-        offset = self.server_clock.offset
-        return tuple(parse.guarded("deal", parse.deal, d, self._symbols.ours(d.symbol), offset) for d in rows)
+        clock = self.server_clock
+        return tuple(parse.guarded("deal", parse.deal, d, self._symbols.ours(d.symbol), clock) for d in rows)
 
     def _period(self, since: datetime, until: datetime) -> tuple[int, int]:
         clock = self.server_clock

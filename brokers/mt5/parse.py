@@ -23,6 +23,7 @@ from brokers.domain import (
     SymbolSpec,
 )
 from brokers.gateway import ReadError
+from brokers.mt5.server_clock import ServerClock
 
 T = TypeVar("T")
 TICKET_MAX = 2**63 - 1
@@ -97,12 +98,18 @@ def ticket(value: Any, name: str = "ticket") -> int:
     return result
 
 
-def server_time(seconds: Any, offset: timedelta) -> datetime:
+def server_time(seconds: Any, clock: ServerClock) -> datetime:
     """Convert a time of the server's clock to UTC. Raises ReadError outside 1970…2100."""
     value = float(seconds)
-    if not 0 <= value <= TIME_MAX:
+    return _moment(value, clock.offset_at(value))
+
+
+@lru_cache(maxsize=65_536)
+def _moment(seconds: float, offset: timedelta) -> datetime:
+    """Convert once for each time: open positions show the same one at every read."""
+    if not 0 <= seconds <= TIME_MAX:
         raise ReadError(f"a time of the server is {seconds}.")
-    return datetime.fromtimestamp(value, UTC) - offset
+    return datetime.fromtimestamp(seconds, UTC) - offset
 
 
 def account(info: Any) -> AccountState:
@@ -150,12 +157,12 @@ def symbol(info: Any, name: str, margin_per_lot: float) -> SymbolSpec:
     )
 
 
-def quote(tick: Any, name: str, offset: timedelta) -> Quote:
+def quote(tick: Any, name: str, clock: ServerClock) -> Quote:
     """Parse symbol_info_tick()."""
-    return Quote(name, positive(tick.bid, "bid"), positive(tick.ask, "ask"), server_time(tick.time_msc / 1000, offset))
+    return Quote(name, positive(tick.bid, "bid"), positive(tick.ask, "ask"), server_time(tick.time_msc / 1000, clock))
 
 
-def position(row: Any, name: str, offset: timedelta) -> Position:
+def position(row: Any, name: str, clock: ServerClock) -> Position:
     """Parse one row of positions_get()."""
     floats = (row.volume, row.price_open, row.price_current, row.sl, row.tp, row.profit, row.swap)
     if not all(map(math.isfinite, floats)) or row.volume <= 0 or row.price_open <= 0:
@@ -174,17 +181,11 @@ def position(row: Any, name: str, offset: timedelta) -> Position:
         float(row.swap),
         int(row.magic),
         str(row.comment),
-        _server_moment(row.time_msc, offset),
+        server_time(row.time_msc / 1000, clock),
     )
 
 
-@lru_cache(maxsize=65_536)
-def _server_moment(milliseconds: int, offset: timedelta) -> datetime:
-    """Convert as `server_time` does, once for each time: open positions show the same one at every read."""
-    return server_time(milliseconds / 1000, offset)
-
-
-def pending(row: Any, name: str, offset: timedelta) -> PendingOrder:
+def pending(row: Any, name: str, clock: ServerClock) -> PendingOrder:
     """Parse one row of orders_get()."""
     side, kind = ORDER_TYPES[int(row.type)]
     return PendingOrder(
@@ -198,11 +199,11 @@ def pending(row: Any, name: str, offset: timedelta) -> PendingOrder:
         tp=number(row.tp, "tp"),
         magic=int(row.magic),
         comment=str(row.comment),
-        placed_at=server_time(row.time_setup_msc / 1000, offset),
+        placed_at=server_time(row.time_setup_msc / 1000, clock),
     )
 
 
-def historic_order(row: Any, name: str, offset: timedelta) -> HistoricOrder:
+def historic_order(row: Any, name: str, clock: ServerClock) -> HistoricOrder:
     """Parse one row of history_orders_get()."""
     side, kind = ORDER_TYPES[int(row.type)]
     return HistoricOrder(
@@ -218,12 +219,12 @@ def historic_order(row: Any, name: str, offset: timedelta) -> HistoricOrder:
         price=number(row.price_open, "price_open"),
         magic=int(row.magic),
         comment=str(row.comment),
-        placed_at=server_time(row.time_setup_msc / 1000, offset),
-        done_at=server_time(row.time_done_msc / 1000, offset),
+        placed_at=server_time(row.time_setup_msc / 1000, clock),
+        done_at=server_time(row.time_done_msc / 1000, clock),
     )
 
 
-def deal(row: Any, name: str, offset: timedelta) -> Deal:
+def deal(row: Any, name: str, clock: ServerClock) -> Deal:
     """Parse one row of history_deals_get(); a deal type we do not know is a movement of money, not a trade."""
     return Deal(
         ticket=ticket(row.ticket),
@@ -241,5 +242,6 @@ def deal(row: Any, name: str, offset: timedelta) -> Deal:
         fee=number(row.fee, "fee"),
         magic=int(row.magic),
         comment=str(row.comment),
-        at=server_time(row.time_msc / 1000, offset),
+        at=server_time(row.time_msc / 1000, clock),
+        server_offset=clock.offset_at(row.time_msc / 1000),
     )
