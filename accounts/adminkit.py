@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth import authenticate
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError
 from django.db.models import ForeignKey, Model, QuerySet
@@ -25,6 +26,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action as unfold_action
 from unfold.decorators import display as unfold_display
 from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.admincells import Labelled
 from accounts.models import User
@@ -34,6 +36,7 @@ from core.clock import Clock, SystemClock
 M = TypeVar("M", bound=Model)
 F = TypeVar("F", bound=Callable[..., Any])
 CLOCK: Clock = SystemClock()
+OWN_PASSWORD = "own_password"
 
 # Unfold is untyped: Django's own classes stand in for its bases while types are checked.
 if TYPE_CHECKING:
@@ -126,7 +129,28 @@ class DialogForm(_DialogForm):
 
     def input(self) -> dict[str, Any]:
         """Return the cleaned fields that the action is about."""
-        return {name: value for name, value in self.cleaned_data.items() if name != "_form_submitted"}
+        return {
+            name: value for name, value in self.cleaned_data.items() if name not in ("_form_submitted", OWN_PASSWORD)
+        }
+
+
+def _with_own_password(form: type[DialogForm]) -> type[DialogForm]:
+    """Return a dialog that asks for the person's own password too; a wrong one counts like one at the log-in."""
+
+    class Dangerous(form):  # type: ignore[misc, valid-type]
+        own_password = forms.CharField(
+            label="Your own password",
+            strip=False,
+            widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "current-password"}),
+        )
+
+    Dangerous.__name__ = f"Dangerous{form.__name__}"
+    return Dangerous
+
+
+def _typed_own_password(request: HttpRequest, bound: DialogForm) -> bool:
+    given = str(bound.cleaned_data.get(OWN_PASSWORD, ""))
+    return authenticate(request, username=person(request).get_username(), password=given) is not None
 
 
 def post_dialog(
@@ -139,14 +163,17 @@ def post_dialog(
     icon: str = "",
     form: type[DialogForm] = DialogForm,
     shown_when: Callable[[Any], bool] = lambda row: True,
+    is_dangerous: bool = False,
 ) -> Callable[[Callable[..., str]], Callable[..., HttpResponse]]:
     """Turn `method(self, request, row, **fields) -> message` into an action that only a confirmed POST carries out.
 
     Unfold calls plain actions on GET, so every action of ours is a dialog, and this decorator refuses any other method
     than POST once more. A row of another person's account is 404, a role that is too low 403, a service's
     ValidationError is shown in the dialog. What was done is kept in the row's history. An action of the list, not of a
-    row, gets None for the row and returns its message; the role must then be held in some account.
+    row, gets None for the row and returns its message; the role must then be held in some account. What a stolen
+    session must not do is `is_dangerous`: it asks for the person's own password each time.
     """
+    form = _with_own_password(form) if is_dangerous else form
     dialog = {"title": label, "description": question, "form_class": form, "form_submit_text": button}
 
     def decorate(method: Callable[..., str]) -> Callable[..., HttpResponse]:
@@ -157,6 +184,8 @@ def post_dialog(
                 return HttpResponseNotAllowed(["POST"])
             row = None if object_id is None else model_admin.visible_row(request, object_id)
             try:
+                if is_dangerous and not _typed_own_password(request, bound):
+                    raise ValidationError("Your own password: that is not it. Nothing was done.")
                 message = method(model_admin, request, row, **bound.input())
             except ValidationError as error:
                 bound.add_error(None, ValidationError(error.messages))

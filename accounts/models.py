@@ -13,6 +13,22 @@ class User(AbstractUser):
     """A person. What they may do with an account is said by an AccountRole."""
 
 
+class LoginSession(models.Model):
+    """Where a person is logged in."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    agent = models.CharField(max_length=200, blank=True)
+    since = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-since",)
+
+    def __str__(self) -> str:
+        return f"{self.user} from {self.address}"
+
+
 class DesiredState(models.TextChoices):
     RUNNING = "running", "Running"
     PAUSED = "paused", "Paused (no new entries)"

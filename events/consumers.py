@@ -47,6 +47,10 @@ BAD_MESSAGES_SECONDS = 60.0
 class LiveSource(Protocol):
     """What the consumer shows; a package further up hands it in with `provide`."""
 
+    def admits(self, user: Any, session: Any) -> bool:
+        """Tell whether a session may see anything at all yet."""
+        ...
+
     def accounts(self, user: Any) -> frozenset[int] | None:
         """Return the accounts whose changes a person may see; None for all."""
         ...
@@ -89,11 +93,15 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def connect(self) -> None:
         await self.accept()
-        user = self.scope.get("user")
-        if user is None or not user.is_authenticated or not user.is_active:
+        if not await self._is_admitted(self.scope.get("user"), self.scope.get("session")):
             await self.close(code=NOT_LOGGED_IN)
             return
         self._task = asyncio.create_task(self._follow(), name="live-page")
+
+    async def _is_admitted(self, user: Any, session: Any) -> bool:
+        if user is None or not user.is_authenticated or not user.is_active:
+            return False
+        return bool(await database_sync_to_async(_provided[0].admits)(user, session))
 
     async def disconnect(self, code: int) -> None:
         if self._task is not None:
@@ -231,4 +239,4 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if not user.is_authenticated or user.pk != self.scope["user"].pk:
             return False
         self.scope["user"] = user
-        return bool(user.is_active)
+        return await self._is_admitted(user, session)

@@ -67,6 +67,11 @@ class Env(BaseSettings):
     csrf_trusted_origins: CommaList = Field(
         (), description="Origins that may post forms, with scheme, comma separated: https://desk.example.com"
     )
+    trading_second_factor: Literal["off", "traders"] | None = Field(
+        None,
+        description="`traders`: who may move money shows a code of an authenticator app after the password; `off`: who "
+        "has set one up does. Empty: `traders` in production, `off` in local.",
+    )
     debug: bool = Field(False, description="Shows tracebacks in the browser. Never in production.")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
     max_bots: int = Field(10, ge=1, le=1000, description="Bots that may run at once.")

@@ -1,5 +1,6 @@
 """Django's settings. What a person may change comes from `tradingsite.env`; the rest is decided here."""
 
+from datetime import timedelta
 from typing import Any
 
 import django_stubs_ext
@@ -48,6 +49,10 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.humanize",
     "channels",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "axes",
     "django_q",
     "rest_framework",
     "drf_spectacular",
@@ -76,8 +81,12 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "tradingsite.origins.origin_middleware",
+    "django_otp.middleware.OTPMiddleware",
+    "tradingsite.doorkeeper.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # Last, so that it sees the answer to every log-in first
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "tradingsite.urls"
@@ -128,8 +137,23 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+
+# Who shows a second factor after the password: nobody who hasn't set one up, or everyone who may move money
+SECOND_FACTOR = ENV.trading_second_factor or ("traders" if IS_PRODUCTION else "off")
+OTP_TOTP_ISSUER = "Trading desk"
+OTP_ADMIN_HIDE_SENSITIVE_DATA = True
+
+# Log-ins: after so many wrong passwords for a name from an address, that pair waits
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_LOCKOUT_TEMPLATE = "accounts/locked.html"
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 
 def environment_badge(request: HttpRequest) -> tuple[str, str]:
@@ -34,6 +35,7 @@ def unfold_settings() -> dict[str, Any]:
         "ENVIRONMENT": "tradingsite.unfold.environment_badge",
         "DASHBOARD_CALLBACK": "dashboard.views.dashboard_callback",
         "COMMAND": {"search_models": True},
+        "ACCOUNT": {"navigation": [{"title": "Your security", "link": reverse_lazy("security")}]},
         "SIDEBAR": {
             "show_search": True,
             "command_search": True,

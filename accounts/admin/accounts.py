@@ -190,6 +190,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         role="manager",
         icon="key",
         form=PasswordDialog,
+        is_dangerous=True,
     )
     def change_password(self, request: HttpRequest, account: TradingAccount, password: str) -> str:
         services.set_password(account=account, password=password, by=person(request), at=CLOCK.now())

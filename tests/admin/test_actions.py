@@ -18,7 +18,7 @@ from tests.admin.conftest import Desk
 CONFIRMED = {"_form_submitted": "1"}
 # Answers that each dialog needs besides the confirmation
 ANSWERS: dict[str, dict[str, Any]] = {
-    "accounts_tradingaccount_change_password": {"password": "new secret"},
+    "accounts_tradingaccount_change_password": {"password": "new secret", "own_password": "correct horse"},
     "risk_block_lift": {"why": "the news is out"},
     "risk_block_raise_block": {"reason": "news"},
     "strategies_botconfig_revert": {"seen_version": "1"},
@@ -104,6 +104,24 @@ def test_a_viewer_is_refused_and_an_outsider_finds_nothing(
     assert state() == before
 
 
+DANGEROUS = ["accounts_tradingaccount_change_password"]
+
+
+@pytest.mark.parametrize("name", DANGEROUS)
+def test_a_stolen_session_does_nothing_dangerous(name: str, desk: Desk, as_: Callable[..., Client]) -> None:
+    client = as_("root")
+    label = next(label for label, known, _ in ALL if known == name)
+    url = address(desk, label, name, True)
+    assert "Your own password" in client.get(url).content.decode()
+    for own in ("", "guessed"):
+        before = state()
+        answer = client.post(url, {**answers(desk, name), "own_password": own})
+        after = {table: rows for table, rows in state().items() if not table.startswith("axes_")}
+        assert "HX-Redirect" not in answer.headers
+        assert after == {table: rows for table, rows in before.items() if not table.startswith("axes_")}
+    assert client.post(url, answers(desk, name)).headers["HX-Redirect"]
+
+
 def test_an_outsider_cannot_name_a_foreign_account_in_a_dialog(desk: Desk, as_: Callable[..., Client]) -> None:
     answer = as_("cem").post(reverse("admin:risk_block_raise_block"), answers(desk, "risk_block_raise_block"))
     assert "HX-Redirect" not in answer.headers
@@ -112,7 +130,7 @@ def test_an_outsider_cannot_name_a_foreign_account_in_a_dialog(desk: Desk, as_: 
 
 def test_only_a_manager_sets_the_password(desk: Desk, as_: Callable[..., Client]) -> None:
     url = reverse("admin:accounts_tradingaccount_change_password", args=(desk.account.pk,))
-    data = {**CONFIRMED, "password": "new secret"}
+    data = {**CONFIRMED, **ANSWERS["accounts_tradingaccount_change_password"]}
     assert as_("ada").post(url, data).status_code == 403
     answer = as_("mia").post(url, data)
     assert answer.headers["HX-Redirect"].endswith(f"/{desk.account.pk}/change/")

@@ -1,0 +1,33 @@
+"""Lets nobody further who has still to show a second factor."""
+
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from accounts.secondfactor import is_open
+
+OPEN_NAMES = frozenset({"security-verify", "security-enrol", "logout", "login", "jsi18n", "healthz"})
+
+
+class SecondFactorMiddleware:
+    """Sends a session without its second factor to the page that asks for it, and answers its API calls with 403."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
+        """Look before the view, when it is known which one it is."""
+        name = request.resolver_match.url_name if request.resolver_match else None
+        user = request.user
+        if name in OPEN_NAMES or not user.is_authenticated or is_open(user, request.session):
+            return None
+        if request.path.startswith("/api/"):
+            text = "This session has still to show its second factor: open /admin/security/verify/."
+            return JsonResponse({"error": {"code": "second_factor", "message": text}}, status=403)
+        return redirect(f"{reverse('security-verify')}?{urlencode({'next': request.get_full_path()})}")
