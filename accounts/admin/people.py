@@ -8,14 +8,25 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
+from django.urls import reverse
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import services
-from accounts.adminkit import CLOCK, CleanQueries, DeskAdmin, FactInline, ScopedRelatedFilter, person
-from accounts.models import AccountRole, User
+from accounts.adminkit import (
+    CLOCK,
+    CleanQueries,
+    DeskAdmin,
+    FactAdmin,
+    FactInline,
+    ScopedRelatedFilter,
+    person,
+    post_dialog,
+)
+from accounts.models import AccountRole, LoginSession, User
 from accounts.permissions import is_superuser
+from accounts.sessions import end_session
 
 if TYPE_CHECKING:
 
@@ -114,3 +125,33 @@ class AccountRoleAdmin(DeskAdmin[AccountRole]):
 
     def delete_model(self, request: HttpRequest, obj: AccountRole) -> None:
         services.revoke_role(user=obj.user, account=obj.account, by=person(request), at=CLOCK.now())
+
+
+@admin.register(LoginSession)
+class LoginSessionAdmin(FactAdmin[LoginSession]):
+    """Where people are logged in; superusers end what looks wrong."""
+
+    account_path = None
+    list_display = ("user", "address", "agent", "since")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "address")
+    ordering = ("-since",)
+    fields = ("user", "address", "agent", "since")
+    actions_detail = ("end",)
+    actions_row = ("end",)
+
+    def back_to(self, request: HttpRequest, row: LoginSession | None) -> str:
+        """Return to the list: the row's own page is gone."""
+        return reverse("admin:accounts_loginsession_changelist")
+
+    @post_dialog(
+        label="End the session",
+        question="Log this browser out. Its live pages close within seconds.",
+        button="End it",
+        path="end",
+        icon="logout",
+    )
+    def end(self, request: HttpRequest, session: LoginSession) -> str:
+        name = session.user.get_username()
+        end_session(session)
+        return f"A session of {name} was ended."

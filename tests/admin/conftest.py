@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts import services as account_services
-from accounts.models import AccountSnapshot, TradingAccount, User
+from accounts.models import AccountSnapshot, LoginSession, TradingAccount, User
 from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
 from events.models import Command, Event
@@ -151,6 +151,7 @@ def desk(db: None) -> Desk:
     bot = make_bot(account)
     cycle, order, intent = fill(account, bot, 5001)
     fill(other, make_bot(other, "Foreign"), 6001)
+    LoginSession.objects.create(user=people["cem"], session_key="k", address="192.0.2.7", since=AT)
     EngineProcess.objects.create(name="h:runner:1:x", role="runner", host="h", pid=1, started_at=AT, seen_at=AT)
     EngineHost.objects.create(host="h", runners=1, seen_at=AT)
     block = Block.objects.get(account=account)

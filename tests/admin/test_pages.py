@@ -28,7 +28,7 @@ FACTS = {
     "cycle",
     "command",
 }
-OF_NO_ACCOUNT = {"user", "group", "engineprocess", "enginehost"}
+OF_NO_ACCOUNT = {"loginsession", "user", "group", "engineprocess", "enginehost"}
 
 
 def url(model: type[Model], page: str, *args: object) -> str:
