@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("accounts", "0003_remote_terminals"),
+        ("accounts", "0004_server_offsets"),
     ]
 
     operations = [
