@@ -26,17 +26,19 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action as unfold_action
 from unfold.decorators import display as unfold_display
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts.admincells import Labelled
 from accounts.models import User
 from accounts.permissions import RoleName, accounts_of, can, can_anywhere, is_superuser
+from accounts.validation import plain_text
 from core.clock import Clock, SystemClock
 
 M = TypeVar("M", bound=Model)
 F = TypeVar("F", bound=Callable[..., Any])
 CLOCK: Clock = SystemClock()
 OWN_PASSWORD = "own_password"
+REASON_LENGTH_MAX = 300
 
 # Unfold is untyped: Django's own classes stand in for its bases while types are checked.
 if TYPE_CHECKING:
@@ -151,6 +153,13 @@ def _with_own_password(form: type[DialogForm]) -> type[DialogForm]:
 def _typed_own_password(request: HttpRequest, bound: DialogForm) -> bool:
     given = str(bound.cleaned_data.get(OWN_PASSWORD, ""))
     return authenticate(request, username=person(request).get_username(), password=given) is not None
+
+
+def reason_field(label: str) -> forms.CharField:
+    """Make a field for a reason in words."""
+    return forms.CharField(
+        label=label, max_length=REASON_LENGTH_MAX, validators=[plain_text], widget=UnfoldAdminTextInputWidget
+    )
 
 
 def post_dialog(

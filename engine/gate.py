@@ -5,6 +5,7 @@ from typing import Protocol
 
 from brokers.sendjournal import SendJournal
 from core.clock import Clock
+from risk.services import raise_block
 
 
 class LeaseLike(Protocol):
@@ -48,3 +49,11 @@ class SendGate:
             return "it was sent before"
         self._journal.add(token)
         return None
+
+    def was_sent(self, token: str) -> bool:
+        """Tell whether the send journal knows this intent."""
+        return token in self._journal
+
+    def forbid_entries(self, cause: str, reason: str, at: datetime) -> None:
+        """Inside a transaction: block the account's entries until a person lifts it."""
+        raise_block(account_id=self.account_id, cause=cause, reason=reason, at=at, level="error")

@@ -34,7 +34,7 @@ from events.services import record
 from marketdata.quotes import Market
 from orders.gate import LeaseLost, fenced
 from orders.manager import OrdersManager
-from orders.services import doubt_sent, drop_unsent
+from orders.services import end_interrupted
 from risk.services import lift_cause, raise_block
 
 log = logging.getLogger("trading.engine")
@@ -134,8 +134,7 @@ class AccountSession:
                 level="info",
             )
         self.examine()
-        drop_unsent(self.gate, at=at)
-        doubt_sent(self.gate, at=at)
+        end_interrupted(self.gate, at=at)
         self.orders.force_order_sync()
         self.cycles.run()
         self.cycles.validate()

@@ -1,7 +1,7 @@
 """The trade job: the only place that goes decision → review → intent → send."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from brokers.domain import AccountState, Quote
 from brokers.gateway import Gateway, ReadError, SymbolError
 from core.clock import Clock
 from core.ids import Ids
-from core.outcome import Accepted
+from core.outcome import Unknown
 from cycles import selectors as cycle_selectors
 from cycles.services import mark_closing, next_number, open_cycle, remember
 from engine.performance import Stages
@@ -23,7 +23,7 @@ from orders.gate import Gate, fenced
 from orders.models import OrderIntent
 from orders.selectors import intents_under_way
 from orders.sending import send_intent
-from risk.domain import Ask, Standing, Vetoed, entry_objection, review
+from risk.domain import Approved, Ask, Standing, Vetoed, entry_objection, review
 from risk.selectors import standing_blocks
 from risk.services import lift_cause, raise_block
 from strategies import registry
@@ -102,6 +102,8 @@ class Trader:
         self.asked: dict[Instance, Asked] = {}
         self.sent = 0
         self.ran_at: datetime | None = None
+        # Requests of the current round of which nobody knows what came
+        self._doubts = 0
         self._due: dict[int, float] = {}
         self._said: dict[Instance, set[str]] = {}
 
@@ -157,6 +159,7 @@ class Trader:
         return self.sent - before
 
     def _round(self) -> _Round:
+        self._doubts = 0
         intents = intents_under_way(self.account_id)
         return _Round(
             account=self.gateway.account(),
@@ -285,7 +288,7 @@ class Trader:
     ) -> int:
         assert bot.config is not None
         times, at_refused = refusals_before(self.account_id, bot_id=bot.pk, symbol=symbol)
-        verdict = review(Ask(bot.pk, True, action.volume, times, at_refused), standing)
+        verdict = self._review(Ask(bot.pk, True, action.volume, times, at_refused), standing)
         if isinstance(verdict, Vetoed):
             asked.vetoes.append(verdict)
             return 0
@@ -348,7 +351,7 @@ class Trader:
         for proposal in proposals:
             times, at_refused = refusals_before(self.account_id, cause_key=proposal.cause_key)
             ask = Ask(proposal.bot_id, proposal.raises_exposure, proposal.volume, times, at_refused)
-            verdict = review(ask, standing)
+            verdict = self._review(ask, standing)
             if isinstance(verdict, Vetoed):
                 asked.vetoes.append(verdict)
                 continue
@@ -365,10 +368,17 @@ class Trader:
             sent += self._send(intent)
         return sent
 
-    def _send(self, intent: OrderIntent) -> int:
+    def _review(self, ask: Ask, standing: Standing) -> Approved | Vetoed:
+        """Review with what this round has sent itself since it looked at the account."""
+        return review(ask, replace(standing, unknown_outcomes=standing.unknown_outcomes + self._doubts))
+
+    def _send(self, intent: OrderIntent) -> bool:
+        """Send once; tell whether anything left. Raises LeaseLost."""
+        self._doubts += 1
         outcome = send_intent(intent, gateway=self.gateway, gate=self.gate, clock=self.clock)
+        self._doubts -= not isinstance(outcome, Unknown)
         self.sent += outcome is not None
-        return int(isinstance(outcome, Accepted) or outcome is not None)
+        return outcome is not None
 
 
 def _leg(view: View, cycle_id: int, order_id: int) -> Leg | None:

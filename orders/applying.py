@@ -3,17 +3,17 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from brokers.domain import OrderState, Position
+from brokers.domain import OrderState, PendingOrder, Position
 from brokers.gateway import Gateway
 from events import live
 from events.services import record
+from orders.adopting import adopt
 from orders.booking import book_figures, import_deals
-from orders.comparing import Findings, intent_of
-from orders.domain import Closure, KnownIntent, KnownOrder, closure_of, token_in
+from orders.comparing import Findings
+from orders.domain import Closure, KnownIntent, KnownOrder, closure_of
 from orders.gate import Gate, fenced
 from orders.models import CloseReason, IntentKind, IntentState, Order, OrderIntent, OrderStatus
-from orders.sending import open_order
-from orders.services import transition
+from orders.services import cancel_resting, transition
 
 
 @dataclass(slots=True)
@@ -41,12 +41,12 @@ def apply(
         _follow(order, position, gateway=gateway, gate=gate, at=at, applied=applied)
     for order, position in findings.activated:
         _activate(order, position, gate=gate, at=at, applied=applied)
-    for position in findings.appeared:
-        _adopt(position, intents, gate=gate, at=at, applied=applied, seen_foreign=seen_foreign)
-    for resting in findings.resting:
-        intent = intent_of(resting.ticket, resting.comment, intents)
-        if intent is not None:
-            _adopt_intent(intent, resting.ticket, resting.volume, resting.price, True, gate=gate, at=at)
+    seen: tuple[Position | PendingOrder, ...] = (*findings.appeared, *findings.resting)
+    for found in seen:
+        adopted = adopt(found, intents, gate=gate, at=at, seen_foreign=seen_foreign)
+        if adopted is not None:
+            applied.orders += 1
+            applied.cycles |= {adopted.cycle_id} if adopted.cycle_id is not None else set()
     for order in findings.resting_missing:
         _verify_resting(order, gateway=gateway, gate=gate, at=at, applied=applied)
     if findings.seen_again:
@@ -192,19 +192,9 @@ def _verify_resting(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: date
     if ended is None or ended.state in (OrderState.WORKING, OrderState.FILLED, OrderState.PARTIAL):
         return
     with fenced(gate):
-        Order.objects.filter(pk=order.id, status=OrderStatus.PENDING).update(
-            status=OrderStatus.CANCELLED, closed_at=ended.done_at
-        )
-        if order.intent_id is not None:
-            transition(
-                order.intent_id,
-                IntentState.ACCEPTED,
-                IntentState.REFUSED,
-                fence=gate.token,
-                why=f"the resting order was {ended.state.value}",
-                at=at,
-                done_at=at,
-            )
+        why = f"the resting order was {ended.state.value}"
+        if not cancel_resting(order.id, fence=gate.token, why=why, ended_at=ended.done_at, at=at):
+            return
         record(
             kind="ORDER_CANCELLED",
             text=f"#{order.ticket} {order.side} {order.symbol}: {ended.state.value}",
@@ -217,101 +207,3 @@ def _verify_resting(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: date
     applied.orders += 1
     if order.cycle_id is not None:
         applied.cycles.add(order.cycle_id)
-
-
-def _adopt(
-    position: Position,
-    intents: tuple[KnownIntent, ...],
-    *,
-    gate: Gate,
-    at: datetime,
-    applied: Applied,
-    seen_foreign: set[int],
-) -> None:
-    """Give a position that the books do not have to the intent that made it, or report it as foreign once."""
-    intent = intent_of(position.identifier, position.comment, intents) or _late_intent(gate.account_id, position)
-    if intent is not None:
-        _adopt_intent(intent, position.identifier, position.volume, position.price_open, False, gate=gate, at=at)
-        applied.orders += 1
-        if intent.cycle_id is not None:
-            applied.cycles.add(intent.cycle_id)
-        return
-    if position.identifier in seen_foreign:
-        return
-    seen_foreign.add(position.identifier)
-    with fenced(gate):
-        record(
-            kind="POSITION_FOREIGN",
-            level="warning",
-            text=f"#{position.ticket} {position.side} {position.volume:g} {position.symbol} is not ours: left alone",
-            account_id=gate.account_id,
-            at=at,
-            data={"ticket": position.ticket, "magic": position.magic, "comment": position.comment},
-        )
-
-
-def _late_intent(account_id: int, position: Position) -> KnownIntent | None:
-    """Find an intent that was given up as absent or settled, but was executed after all."""
-    token = token_in(position.comment)
-    intent = OrderIntent.objects.filter(account_id=account_id, token=token or "", opened_order=None).first()
-    if intent is None or intent.kind not in (IntentKind.OPEN, IntentKind.PLACE):
-        return None
-    return KnownIntent(
-        intent.pk,
-        intent.token,
-        intent.state,
-        intent.kind,
-        intent.reply_order,
-        intent.order_id,
-        intent.cycle_id,
-        intent.bot_id,
-        intent.symbol,
-        intent.side,
-        float(intent.volume),
-        intent.magic,
-        intent.level,
-        intent.sent_at,
-    )
-
-
-def _adopt_intent(
-    known: KnownIntent, ticket: int, volume: float, price: float, pending: bool, *, gate: Gate, at: datetime
-) -> None:
-    """Write the order that evidence at the broker proves, and end its intent."""
-    with fenced(gate):
-        intent = OrderIntent.objects.get(pk=known.id)
-        evidence = f"found at the broker as #{ticket}"
-        if intent.state in (IntentState.SENT, IntentState.UNKNOWN, IntentState.ABSENT, IntentState.SETTLED):
-            transition(
-                intent.pk,
-                intent.state,
-                IntentState.ADOPTED,
-                fence=gate.token,
-                why=evidence,
-                at=at,
-                done_at=at,
-                reply_order=ticket,
-                filled_volume=0 if pending else round(volume, 4),
-            )
-            record(
-                kind="ORDER_ADOPTED",
-                level="warning",
-                text=f"Intent {intent.token} was executed: {evidence}",
-                account_id=gate.account_id,
-                bot_id=intent.bot_id,
-                cycle_id=intent.cycle_id,
-                at=at,
-            )
-        elif intent.state in (IntentState.ACCEPTED, IntentState.PARTIAL) and not pending:
-            transition(
-                intent.pk,
-                intent.state,
-                IntentState.FILLED,
-                fence=gate.token,
-                why=evidence,
-                at=at,
-                done_at=at,
-                reply_order=ticket,
-                filled_volume=round(volume, 4),
-            )
-        open_order(intent, ticket=ticket, volume=volume, price=price, pending=pending, at=at)

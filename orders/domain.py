@@ -14,8 +14,8 @@ COMMENT_PREFIX = "td"
 
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     "": frozenset({"planned"}),
-    "planned": frozenset({"claimed", "refused"}),
-    "claimed": frozenset({"sent", "refused"}),
+    "planned": frozenset({"claimed", "refused", "unknown"}),
+    "claimed": frozenset({"sent", "refused", "unknown"}),
     "sent": frozenset({"accepted", "partial", "filled", "refused", "unknown", "adopted"}),
     "accepted": frozenset({"partial", "filled", "refused"}),
     "partial": frozenset({"filled", "refused"}),
@@ -23,7 +23,7 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
     "absent": frozenset({"adopted"}),
     "settled": frozenset({"adopted"}),
     "filled": frozenset(),
-    "refused": frozenset(),
+    "refused": frozenset({"adopted"}),
     "adopted": frozenset(),
 }
 

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from django.db import transaction
 
+from core import crashpoints
+
 
 class LeaseLost(Exception):
     """This engine does not hold the account any more: it must stop at once, writing and sending nothing."""
@@ -31,13 +33,26 @@ class Gate(Protocol):
         """Say why this intent must not be sent now, or None; its token goes into the send journal when it may."""
         ...
 
+    def was_sent(self, token: str) -> bool:
+        """Tell whether the send journal knows this intent: it left, whatever the database says."""
+        ...
+
+    def forbid_entries(self, cause: str, reason: str, at: datetime) -> None:
+        """Inside a transaction: block the account's entries until a person has looked."""
+        ...
+
 
 @contextmanager
-def fenced(gate: Gate, *, durable: bool = False) -> Iterator[None]:
+def fenced(gate: Gate, name: str = "", *, durable: bool = False) -> Iterator[None]:
     """Run one transaction that can only commit while the account is still ours. Raises LeaseLost.
 
     `durable`: refuse to run inside another transaction, so that leaving the block means that the rows are on disk.
+    `name` names the two crash points around its commit; without one they bear the calling function's.
     """
+    if crashpoints.is_rehearsed() and not name:
+        name = crashpoints.caller_name(2)
     with transaction.atomic(durable=durable):
         gate.assert_current()
         yield
+        crashpoints.reached(f"{name}:uncommitted")
+    crashpoints.reached(f"{name}:committed")

@@ -5,23 +5,24 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from brokers.domain import Book
+from brokers.domain import Book, Deal
 from brokers.gateway import Gateway
 from core.clock import Clock
 from core.numbers import CENT
 from orders import applying, selectors
+from orders.adopting import adopt_by_deals
 from orders.booking import book_figures, finish_intents, import_deals
 from orders.comparing import Findings, compare, marks_moved, marks_of
 from orders.domain import KnownIntent, KnownOrder
 from orders.gate import Gate, fenced
-from orders.services import write_marks
+from orders.services import end_interrupted, write_marks
 from orders.unknowns import UnknownResolver
 
 log = logging.getLogger("trading.orders")
 
 DEAL_OVERLAP = timedelta(hours=3)
 DEAL_REFRESH_SECONDS = 10.0
-ENTRY_LIMIT = 20
+HALF_DONE = frozenset({"planned", "claimed", "sent"})
 
 
 @dataclass(slots=True)
@@ -82,46 +83,48 @@ class OrdersManager:
     def force_order_sync(self) -> OrdersPass:
         """Read the whole ledger overlap again and make a pass now."""
         self._deals_read_at = None
-        self._marks = None
         return self.run()
 
     def _pass(self) -> OrdersPass:
         account_id = self.gate.account_id
         book = self.gateway.book()
         known = selectors.known_orders(account_id)
-        intents = selectors.intents_under_way(account_id)
         at = self.clock.now()
+        intents = selectors.intents_under_way(account_id)
+        if any(intent.state in HALF_DONE for intent in intents):
+            end_interrupted(self.gate, at=at)
+            intents = selectors.intents_under_way(account_id)
         findings = compare(known, book)
-        cycles = self._ledger(book, intents, at)
+        cycles, deals = self._ledger(book, intents, at)
         fixed = applying.apply(
             findings, intents, gateway=self.gateway, gate=self.gate, at=at, seen_foreign=self._foreign
         )
-        cycles |= fixed.cycles
+        cycles |= fixed.cycles | adopt_by_deals(deals, gate=self.gate, at=at)
         self._unknowns.run(book, intents)
         wrote_marks = self._write_marks(book, at)
         self._count(book, known, findings, fixed.orders, quiet=findings.nothing and not wrote_marks and not cycles)
         return OrdersPass(at, book, known, findings, tuple(sorted(cycles)))
 
-    def _ledger(self, book: Book, intents: tuple[KnownIntent, ...], at: datetime) -> set[int]:
+    def _ledger(self, book: Book, intents: tuple[KnownIntent, ...], at: datetime) -> tuple[set[int], tuple[Deal, ...]]:
         """Import new deals when something suggests that there are any, or every 10 s; return the cycles touched."""
         trace = (book.account.balance, tuple(sorted(p.identifier for p in book.positions)))
         ticks = self.clock.ticks()
         due = self._deals_read_at is None or ticks - self._deals_read_at >= DEAL_REFRESH_SECONDS
         if not due and trace == self._traces and not intents:
-            return set()
+            return set(), ()
         account_id = self.gate.account_id
         newest = selectors.last_deal_at(account_id)
         since = newest - DEAL_OVERLAP if newest is not None else at - timedelta(days=3650)
         deals = self.gateway.deals(since, at + timedelta(days=1))
         self._deals_read_at, self._traces = ticks, trace
         if not intents and self._imported.issuperset(d.ticket for d in deals):
-            return set()
+            return set(), deals
         with fenced(self.gate):
             touched = import_deals(account_id, deals)
             cycles = book_figures(account_id, touched)
             finish_intents(account_id, fence=self.gate.token, at=at)
         self._imported = {d.ticket for d in deals}
-        return set(cycles)
+        return set(cycles), deals
 
     def _write_marks(self, book: Book, at: datetime) -> bool:
         marks = marks_of(book)

@@ -14,6 +14,7 @@ from brokers.domain import (
     Side,
 )
 from brokers.gateway import Permit
+from core import crashpoints
 from core.clock import Clock
 from core.outcome import Accepted, Outcome, Refused, Unknown
 from events import live
@@ -21,7 +22,7 @@ from events.services import record
 from orders.domain import SEND_DEADLINE
 from orders.gate import Gate, fenced
 from orders.models import IntentKind, IntentState, Order, OrderIntent, OrderStatus
-from orders.services import transition
+from orders.services import cancel_resting, transition
 
 
 class Sender(Protocol):
@@ -57,20 +58,13 @@ def send_intent(intent: OrderIntent, *, gateway: Sender, gate: Gate, clock: Cloc
     """
     at = clock.now()
     deadline = at + SEND_DEADLINE
-    with fenced(gate, durable=True):
+    with fenced(gate, "claim", durable=True):
         claimed = transition(
             intent.pk, IntentState.PLANNED, IntentState.CLAIMED, fence=gate.token, why="claimed", at=at
         )
     if not claimed:
         return None
-    objection = gate.why_not_send(intent.token, deadline)
-    if objection is not None:
-        with fenced(gate, durable=True):
-            transition(
-                intent.pk, IntentState.CLAIMED, IntentState.REFUSED, fence=gate.token, why=objection, at=at, done_at=at
-            )
-        return None
-    with fenced(gate, durable=True):
+    with fenced(gate, "sent", durable=True):
         sent = transition(
             intent.pk,
             IntentState.CLAIMED,
@@ -83,15 +77,33 @@ def send_intent(intent: OrderIntent, *, gateway: Sender, gate: Gate, clock: Cloc
         )
     if not sent:
         return None
+    # The gate is asked last, with nothing slow between its word and the request
+    objection = gate.why_not_send(intent.token, deadline)
+    if objection is not None:
+        _hold_back(intent, objection, gate=gate, at=clock.now())
+        return None
+    crashpoints.reached("send:passed")
     outcome = gateway.send(request_of(intent), Permit(intent.token, gate.token, deadline))
+    crashpoints.reached("send:answered")
     record_outcome(intent, outcome, gate=gate, clock=clock)
     return outcome
+
+
+def _hold_back(intent: OrderIntent, objection: str, *, gate: Gate, at: datetime) -> None:
+    """End an intent that the gate held back: refused, or unknown when the journal says that it left before."""
+    with fenced(gate, "held_back"):
+        if gate.was_sent(intent.token):
+            transition(intent.pk, IntentState.SENT, IntentState.UNKNOWN, fence=gate.token, why=objection, at=at)
+        else:
+            transition(
+                intent.pk, IntentState.SENT, IntentState.REFUSED, fence=gate.token, why=objection, at=at, done_at=at
+            )
 
 
 def record_outcome(intent: OrderIntent, outcome: Outcome, *, gate: Gate, clock: Clock) -> None:
     """Write down what came of a send, with the order that it made, in one transaction."""
     at = clock.now()
-    with fenced(gate):
+    with fenced(gate, "outcome"):
         match outcome:
             case Accepted():
                 _accepted(intent, outcome, gate=gate, at=at)
@@ -170,9 +182,7 @@ def _accepted(intent: OrderIntent, outcome: Accepted, *, gate: Gate, at: datetim
             at=at,
         )
     elif intent.kind == IntentKind.CANCEL and intent.order_id is not None:
-        Order.objects.filter(pk=intent.order_id, status=OrderStatus.PENDING).update(
-            status=OrderStatus.CANCELLED, closed_at=at
-        )
+        cancel_resting(intent.order_id, fence=gate.token, why=f"cancelled by {intent.token}", ended_at=at, at=at)
     elif intent.kind == IntentKind.STOPS and intent.order_id is not None:
         Order.objects.filter(pk=intent.order_id).update(sl=intent.sl, tp=intent.tp)
 

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
 
+from accounts.models import User
 from core.ids import Ids
 from events import live
 from events.services import record
 from orders.domain import check_transition, comment_of
 from orders.gate import Gate, fenced
-from orders.models import IntentHistory, IntentState, OrderIntent
+from orders.models import IntentHistory, IntentState, Order, OrderIntent, OrderStatus
 
 UNSENT_WHY = "never sent: the decision was not carried out in time"
 
@@ -108,41 +110,81 @@ def transition(intent_id: int, frm: str, to: str, *, fence: int | None, why: str
     return won
 
 
-def drop_unsent(gate: Gate, *, at: datetime) -> int:
-    """Refuse what an earlier holder planned or claimed: SENT is committed before a send, so it never left."""
-    with fenced(gate):
-        rows = OrderIntent.objects.filter(
-            account_id=gate.account_id, state__in=(IntentState.PLANNED, IntentState.CLAIMED)
-        ).values_list("id", "state")
-        return sum(
-            transition(pk, state, IntentState.REFUSED, fence=gate.token, why=UNSENT_WHY, at=at, done_at=at)
-            for pk, state in rows
-        )
+def end_interrupted(gate: Gate, *, at: datetime) -> int:
+    """End what a crash, a failed commit or an earlier holder left half done; return how many intents were.
 
-
-def doubt_sent(gate: Gate, *, at: datetime) -> int:
-    """Turn what an earlier holder sent without recording an answer into UNKNOWN: a crash in between proves nothing."""
+    Whoever calls this sends nothing at the moment, so whatever is not SENT never left (SENT is committed first), unless
+    the send journal knows better, which outlives a restored database. What is SENT may have left: it is UNKNOWN.
+    """
+    half_done = (IntentState.PLANNED, IntentState.CLAIMED, IntentState.SENT)
     with fenced(gate):
         rows = list(
-            OrderIntent.objects.filter(account_id=gate.account_id, state=IntentState.SENT).values_list("id", "token")
+            OrderIntent.objects.filter(account_id=gate.account_id, state__in=half_done).values_list(
+                "id", "token", "state"
+            )
         )
-        for pk, token in rows:
-            transition(
-                pk,
-                IntentState.SENT,
-                IntentState.UNKNOWN,
-                fence=gate.token,
-                why="the engine ended before the answer",
-                at=at,
-            )
-            record(
-                kind="ORDER_UNKNOWN",
-                level="warning",
-                text=f"Nobody knows what came of intent {token}; looking it up at the broker.",
-                account_id=gate.account_id,
-                at=at,
-            )
+        for pk, token, state in rows:
+            if state == IntentState.SENT or gate.was_sent(token):
+                _doubt(pk, token, state, gate=gate, at=at)
+            else:
+                transition(pk, state, IntentState.REFUSED, fence=gate.token, why=UNSENT_WHY, at=at, done_at=at)
     return len(rows)
+
+
+def _doubt(intent_id: int, token: str, state: str, *, gate: Gate, at: datetime) -> None:
+    """Turn an intent that may have left into UNKNOWN, inside the caller's transaction: a crash proves nothing."""
+    times = {} if state == IntentState.SENT else {"sent_at": at, "deadline": at, "fence": gate.token}
+    why = "the answer was not recorded" if state == IntentState.SENT else "the send journal says that it left"
+    if transition(intent_id, state, IntentState.UNKNOWN, fence=gate.token, why=why, at=at, **times):
+        record(
+            kind="ORDER_UNKNOWN",
+            level="warning",
+            text=f"Nobody knows what came of intent {token}; looking it up at the broker.",
+            account_id=gate.account_id,
+            at=at,
+        )
+
+
+def cancel_resting(order_id: int, *, fence: int, why: str, ended_at: datetime, at: datetime) -> bool:
+    """Write down that a resting order ended unfilled, and its placing with it, inside the caller's transaction."""
+    won = Order.objects.filter(pk=order_id, status=OrderStatus.PENDING).update(
+        status=OrderStatus.CANCELLED, closed_at=ended_at
+    )
+    if won:
+        placing = OrderIntent.objects.filter(opened_order=order_id, state=IntentState.ACCEPTED)
+        for pk in placing.values_list("id", flat=True):
+            transition(pk, IntentState.ACCEPTED, IntentState.REFUSED, fence=fence, why=why, at=at, done_at=at)
+    return bool(won)
+
+
+def settle(*, intent_id: int, reason: str, by: User, at: datetime) -> bool:
+    """End an UNKNOWN intent by a person's word; False when it is not unknown (any more).
+
+    Later evidence at the broker still adopts it, and says so.
+
+    Raises:
+        ValidationError: No reason is given.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise ValidationError({"reason": "Say how you know what came of it."})
+    with transaction.atomic():
+        why = f"{by.get_username()}: {reason}"
+        won = transition(intent_id, IntentState.UNKNOWN, IntentState.SETTLED, fence=None, why=why, at=at, done_at=at)
+        if won:
+            intent = OrderIntent.objects.get(pk=intent_id)
+            record(
+                kind="ORDER_SETTLED",
+                level="warning",
+                text=f"{by.get_username()} settled intent {intent.token}: {reason}"[:500],
+                account_id=intent.account_id,
+                bot_id=intent.bot_id,
+                cycle_id=intent.cycle_id,
+                at=at,
+                data={"by": by.pk},
+            )
+            live.publish(intent.account_id, "state", {"settled": intent.token})
+    return won
 
 
 ARRAYS = ("identifiers", "profits", "swaps", "prices")

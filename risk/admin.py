@@ -7,26 +7,26 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts.admincells import STATES, moment
-from accounts.adminkit import CLOCK, DialogForm, FactAdmin, ScopedRelatedFilter, display, person, post_dialog
+from accounts.adminkit import (
+    CLOCK,
+    DialogForm,
+    FactAdmin,
+    ScopedRelatedFilter,
+    display,
+    person,
+    post_dialog,
+    reason_field,
+)
 from accounts.models import TradingAccount
 from accounts.permissions import accounts_of
-from accounts.validation import plain_text
 from risk import services
 from risk.models import Block
 from strategies.models import Bot
 
 PERSON = "person"
-REASON_LENGTH_MAX = 300
-
-
-def reason_field(label: str) -> forms.CharField:
-    """Make a field for a reason in words."""
-    return forms.CharField(
-        label=label, max_length=REASON_LENGTH_MAX, validators=[plain_text], widget=UnfoldAdminTextInputWidget
-    )
 
 
 class RaiseDialog(DialogForm):

@@ -3,12 +3,30 @@
 import json
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
 
 from accounts.admincells import STATES, moment, plain
-from accounts.adminkit import FactAdmin, FactInline, ScopedRelatedFilter, display
-from orders.models import IntentHistory, OrderIntent
+from accounts.adminkit import (
+    CLOCK,
+    DialogForm,
+    FactAdmin,
+    FactInline,
+    ScopedRelatedFilter,
+    display,
+    person,
+    post_dialog,
+    reason_field,
+)
+from orders import services
+from orders.models import IntentHistory, IntentState, OrderIntent
+
+
+class SettleDialog(DialogForm):
+    """Asks for the reason that ends an intent of which nobody knows what came."""
+
+    reason = reason_field("How you know what came of it")
 
 
 class HistoryInline(FactInline[IntentHistory]):
@@ -70,6 +88,8 @@ class IntentAdmin(FactAdmin[OrderIntent]):
         ("Trace", {"fields": ("trace_text",)}),
     )
     readonly_fields = ("trace_text", "state_label")
+    actions_detail = ("settle",)
+    actions_row = ("settle",)
 
     @display(description="Decided (UTC)", ordering="created_at")
     def time(self, intent: OrderIntent) -> str:
@@ -91,6 +111,21 @@ class IntentAdmin(FactAdmin[OrderIntent]):
     def trace_text(self, intent: OrderIntent) -> str:
         text = json.dumps(intent.trace, indent=2, ensure_ascii=False)
         return format_html('<pre class="overflow-x-auto whitespace-pre-wrap">{}</pre>', text)
+
+    @post_dialog(
+        label="Settle",
+        question="Nobody knows what came of this request. Look it up at the broker first: your word ends the search, "
+        "and entries are allowed again. If it was executed after all, it is adopted and reported.",
+        button="Settle it",
+        path="settle",
+        role="manager",
+        icon="gavel",
+        form=SettleDialog,
+        shown_when=lambda intent: intent.state == IntentState.UNKNOWN,
+    )
+    def settle(self, request: HttpRequest, intent: OrderIntent, reason: str) -> str:
+        won = services.settle(intent_id=intent.pk, reason=reason, by=person(request), at=CLOCK.now())
+        return f"Settled: {reason}" if won else "It is not unknown any more."
 
 
 @admin.register(IntentHistory)

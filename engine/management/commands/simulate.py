@@ -1,0 +1,112 @@
+"""Rehearse whole accounts in virtual time with faults and crashes, and judge what came of them."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.module_loading import import_string
+
+from core.clock import SystemClock
+
+WORKERS_MAX = 32
+
+
+class Command(BaseCommand):
+    """`manage.py simulate --seed N [--count M] [--faults a,b] [--seconds S] [--workers W] [--budget S] [--json]`."""
+
+    help = (
+        "Rehearse accounts in virtual time: one seed drives prices, faults and crashes; the same seed ends in the same "
+        "state, byte for byte. Works in a database of its own. "
+        "Exit code 0: every promise held; 2: one was broken (seed and shrunk history are printed); 1: wrong options."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--seed", type=int, required=True, help="the first seed")
+        parser.add_argument("--count", type=int, default=1, help="how many seeds, one after the other")
+        parser.add_argument("--faults", default="", metavar="A,B", help="only these faults; `none` for a calm run")
+        parser.add_argument("--seconds", type=float, default=300.0, help="simulated seconds of trading a seed")
+        parser.add_argument("--workers", type=int, default=1, help="processes that share the seeds")
+        parser.add_argument("--budget", type=float, help="begin no further seed after so many seconds")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run, print, and exit with 2 when a promise was broken."""
+        names = self._checked(options)
+        with import_string(settings.DATABASE_SESSION)():
+            report = self._share(options) if options["workers"] > 1 else self._run(options, names)
+        if options["json"]:
+            self.stdout.write(json.dumps(report))
+        else:
+            for failure in report["failures"]:
+                self.stdout.write(failure["story"])
+            figures = ", ".join(f"{value} {name}" for name, value in report["figures"].items())
+            self.stdout.write(f"{report['seeds']} seeds, {len(report['failures'])} failed: {figures}")
+        if report["failures"]:
+            raise SystemExit(2)
+
+    def _checked(self, options: dict[str, Any]) -> tuple[str, ...]:
+        try:
+            from tests.simulation.faults import FAULTS
+        except ImportError:
+            raise CommandError("The simulation lives in the folder tests/, which this installation lacks.") from None
+        if options["count"] < 1:
+            raise CommandError("--count: give a number above 0.")
+        if not 30 <= options["seconds"] <= 86_400:
+            raise CommandError("--seconds: give a number from 30 to 86400.")
+        if not 1 <= options["workers"] <= WORKERS_MAX:
+            raise CommandError(f"--workers: give a number from 1 to {WORKERS_MAX}.")
+        if options["faults"] == "none":
+            return ()
+        names = tuple(name.strip() for name in options["faults"].split(",") if name.strip()) or tuple(FAULTS)
+        unknown = [name for name in names if name not in FAULTS]
+        if unknown:
+            raise CommandError(f"--faults: there is no {unknown[0]!r}; known: {', '.join(FAULTS)}.")
+        return names
+
+    def _run(self, options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        from tests.simulation.database import own_database
+        from tests.simulation.run import run_seed, shrink
+        from tests.simulation.summary import Summary
+
+        clock = SystemClock()
+        began, summary = clock.ticks(), Summary()
+        with own_database():
+            for seed in range(options["seed"], options["seed"] + options["count"]):
+                if options["budget"] is not None and clock.ticks() - began > options["budget"]:
+                    break
+                result = run_seed(seed, names, seconds=options["seconds"])
+                summary.add(result, shrink(result) if result.violations else result)
+                if not options["json"]:
+                    self.stdout.write(f"seed {seed}: {'FAILED' if result.violations else 'held'}  {result.digest[:16]}")
+        return summary.as_json()
+
+    def _share(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Deal the seeds out to processes, each with a database of its own, and add their reports up."""
+        from tests.simulation.summary import merged
+
+        each, more = divmod(options["count"], options["workers"])
+        first, children = options["seed"], []
+        for number in range(options["workers"]):
+            count = each + (number < more)
+            if count:
+                children.append(self._child(first, count, options))
+            first += count
+        reports = []
+        for child in children:
+            out, _ = child.communicate()
+            if child.returncode not in (0, 2):
+                raise CommandError(f"A worker ended with exit code {child.returncode}; its error is above.")
+            reports.append(json.loads(out.splitlines()[-1]))
+        return merged(reports)
+
+    def _child(self, seed: int, count: int, options: dict[str, Any]) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", "--json"]
+        command += ["--seed", str(seed), "--count", str(count), "--seconds", str(options["seconds"])]
+        command += ["--faults", options["faults"]] if options["faults"] else []
+        command += ["--budget", str(options["budget"])] if options["budget"] is not None else []
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -1,0 +1,137 @@
+"""Give what appeared at the broker to the intent that made it, however late, and say so when it was given up before."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from brokers.domain import Deal, DealEntry, PendingOrder, Position
+from events.services import record
+from orders.comparing import intent_of
+from orders.domain import KnownIntent, token_in
+from orders.gate import Gate, fenced
+from orders.models import IntentKind, IntentState, OrderIntent
+from orders.sending import open_order
+from orders.services import transition
+
+LATE = "late_execution"
+GIVEN_UP = (IntentState.ABSENT, IntentState.SETTLED, IntentState.REFUSED)
+ENDED_BY_EVIDENCE = (IntentState.SENT, IntentState.UNKNOWN, *GIVEN_UP)
+
+
+def adopt(
+    found: Position | PendingOrder,
+    intents: tuple[KnownIntent, ...],
+    *,
+    gate: Gate,
+    at: datetime,
+    seen_foreign: set[int],
+) -> OrderIntent | None:
+    """Give a position or resting order that the books lack to its intent; report a foreign position once."""
+    identifier = found.identifier if isinstance(found, Position) else found.ticket
+    known = intent_of(identifier, found.comment, intents)
+    intent = _intent(gate.account_id, known.id) if known is not None else _given_up(gate.account_id, found.comment)
+    if intent is not None:
+        is_open = isinstance(found, Position)
+        price = found.price_open if isinstance(found, Position) else found.price
+        with fenced(gate):
+            _end_by_evidence(intent, identifier, found.volume, gate=gate, at=at, pending=not is_open)
+            open_order(intent, ticket=identifier, volume=found.volume, price=price, pending=not is_open, at=at)
+        return intent
+    if isinstance(found, Position) and identifier not in seen_foreign:
+        seen_foreign.add(identifier)
+        _report_foreign(found, gate=gate, at=at)
+    return None
+
+
+def adopt_by_deals(deals: Sequence[Deal], *, gate: Gate, at: datetime) -> set[int]:
+    """Adopt intents that were given up and whose deals prove that they were executed; return their cycles.
+
+    A position that a late execution opened is usually seen in the book first; what closed again since, or what a late
+    close ended, shows in the ledger only.
+    """
+    by_token = {token: deal for deal in deals if (token := token_in(deal.comment)) is not None}
+    given_up = OrderIntent.objects.filter(account_id=gate.account_id, token__in=by_token, state__in=GIVEN_UP)
+    cycles: set[int] = set()
+    for intent in given_up.order_by("id"):
+        deal = by_token[intent.token]
+        opens = intent.kind in (IntentKind.OPEN, IntentKind.PLACE)
+        if opens != (deal.entry is DealEntry.IN):
+            continue
+        with fenced(gate):
+            _end_by_evidence(intent, deal.position_id, deal.volume, gate=gate, at=at, pending=False)
+            if opens:
+                open_order(intent, ticket=deal.position_id, volume=deal.volume, price=deal.price, pending=False, at=at)
+        cycles |= {intent.cycle_id} if intent.cycle_id is not None else set()
+    return cycles
+
+
+def _intent(account_id: int, pk: int) -> OrderIntent:
+    return OrderIntent.objects.get(pk=pk, account_id=account_id)
+
+
+def _given_up(account_id: int, comment: str) -> OrderIntent | None:
+    """Find an intent that ended without an order, but was executed after all."""
+    token = token_in(comment)
+    if token is None:
+        return None
+    return OrderIntent.objects.filter(
+        account_id=account_id, token=token, opened_order=None, kind__in=(IntentKind.OPEN, IntentKind.PLACE)
+    ).first()
+
+
+def _end_by_evidence(
+    intent: OrderIntent, ticket: int, volume: float, *, gate: Gate, at: datetime, pending: bool
+) -> None:
+    """End an intent that evidence at the broker proves, inside the caller's transaction."""
+    evidence = f"found at the broker as #{ticket}"
+    filled = 0 if pending else round(volume, 4)
+    if intent.state in ENDED_BY_EVIDENCE:
+        if not transition(
+            intent.pk,
+            intent.state,
+            IntentState.ADOPTED,
+            fence=gate.token,
+            why=evidence,
+            at=at,
+            done_at=at,
+            reply_order=ticket,
+            filled_volume=filled,
+        ):
+            return
+        is_late = intent.state in GIVEN_UP
+        record(
+            kind="ORDER_ADOPTED",
+            level="error" if is_late else "warning",
+            text=f"Intent {intent.token} was executed: {evidence}"
+            + (f", after it had ended as {intent.state}" if is_late else ""),
+            account_id=gate.account_id,
+            bot_id=intent.bot_id,
+            cycle_id=intent.cycle_id,
+            at=at,
+        )
+        if is_late:
+            reason = f"intent {intent.token} was executed after it had ended as {intent.state}: {evidence}"
+            gate.forbid_entries(LATE, reason, at)
+    elif intent.state in (IntentState.ACCEPTED, IntentState.PARTIAL) and not pending:
+        transition(
+            intent.pk,
+            intent.state,
+            IntentState.FILLED,
+            fence=gate.token,
+            why=evidence,
+            at=at,
+            done_at=at,
+            reply_order=ticket,
+            filled_volume=filled,
+        )
+
+
+def _report_foreign(position: Position, *, gate: Gate, at: datetime) -> None:
+    with fenced(gate):
+        record(
+            kind="POSITION_FOREIGN",
+            level="warning",
+            text=f"#{position.ticket} {position.side} {position.volume:g} {position.symbol} is not ours: left alone",
+            account_id=gate.account_id,
+            at=at,
+            data={"ticket": position.ticket, "magic": position.magic, "comment": position.comment},
+        )
