@@ -12,6 +12,7 @@ from django.urls import reverse
 from accounts.models import LoginSession, TradingAccount
 from accounts.selectors import password_of
 from events.models import Command, Event
+from orders.models import IntentHistory, OrderIntent
 from risk.models import Block
 from tests.admin.conftest import Desk
 
@@ -21,6 +22,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "accounts_tradingaccount_change_password": {"password": "new secret", "own_password": "correct horse"},
     "risk_block_lift": {"why": "the news is out"},
     "risk_block_raise_block": {"reason": "news"},
+    "orders_orderintent_settle": {"reason": "the broker's desk says that it was never executed"},
     "strategies_botconfig_revert": {"seen_version": "1"},
 }
 
@@ -51,7 +53,10 @@ def state() -> dict[str, list[Any]]:
 
 
 def address(desk: Desk, label: str, name: str, on_row: bool) -> str:
+    if label == "orders.OrderIntent":
+        OrderIntent.objects.filter(pk=desk.intent.pk).update(state="unknown", done_at=None)
     rows = {
+        "orders.OrderIntent": desk.intent.pk,
         "accounts.TradingAccount": desk.account.pk,
         "strategies.Bot": desk.bot.pk,
         "strategies.BotConfig": desk.bot.config_id,
@@ -230,3 +235,21 @@ def test_a_dialog_never_leads_to_another_site(desk: Desk, as_: Callable[..., Cli
     url = reverse("admin:strategies_bot_start", args=(desk.bot.pk,))
     answer = as_("ada").post(url, CONFIRMED, headers={"HX-Current-URL": "https://evil.example/"})
     assert answer.headers["HX-Redirect"] == reverse("admin:strategies_bot_change", args=(desk.bot.pk,))
+
+
+def test_an_unknown_outcome_is_settled_by_a_manager_with_a_reason_once(desk: Desk, as_: Callable[..., Client]) -> None:
+    url = address(desk, "orders.OrderIntent", "orders_orderintent_settle", True)
+    answer = {**CONFIRMED, **ANSWERS["orders_orderintent_settle"]}
+    assert as_("ada").post(url, answer).status_code == 403, "a trader may not"
+    as_("mia").post(url, {**CONFIRMED, "reason": ""})
+    desk.intent.refresh_from_db()
+    assert desk.intent.state == "unknown", "not without a reason"
+    as_("mia").post(url, answer)
+    desk.intent.refresh_from_db()
+    assert desk.intent.state == "settled"
+    step = IntentHistory.objects.filter(intent=desk.intent).latest("id")
+    assert (step.from_state, step.to_state) == ("unknown", "settled")
+    assert step.why == f"mia: {answer['reason']}"
+    assert Event.objects.filter(kind="ORDER_SETTLED", data={"by": desk.people["mia"].pk}).count() == 1
+    as_("mia").post(url, answer)
+    assert IntentHistory.objects.filter(intent=desk.intent, to_state="settled").count() == 1

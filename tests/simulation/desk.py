@@ -109,7 +109,6 @@ class Desk:
         """Listen to crash points and queries, with a database connection for the witness, while the block runs."""
         params = {k: v for k, v in connection.get_connection_params().items() if k in CONNECTION_KEYS}
         with (
-            quiet_log(),
             override_settings(VAR_DIR=self.state_file.parent),
             psycopg.connect(**params, autocommit=True) as self._eyes,
             crashpoints.rehearsed(self._point),

@@ -12,7 +12,7 @@ from django.db import connection
 
 from strategies.models import Bot
 from tests.simulation import checkers
-from tests.simulation.desk import Desk
+from tests.simulation.desk import Desk, quiet_log
 from tests.simulation.faults import FAULTS
 from tests.simulation.scenario import QUIET_SECONDS, SECONDS, Scenario, make
 
@@ -47,7 +47,8 @@ def reset() -> None:
 def simulate(scenario: Scenario, *, prepare: Callable[[Desk], None] | None = None) -> Result:
     """Run one scenario on the current database, which is emptied first. `prepare` arms what a directed test wants."""
     reset()
-    with tempfile.TemporaryDirectory(dir=MEMORY_FOLDER if MEMORY_FOLDER.is_dir() else None) as folder:
+    memory = MEMORY_FOLDER if MEMORY_FOLDER.is_dir() else None
+    with quiet_log(), tempfile.TemporaryDirectory(dir=memory) as folder:
         desk = Desk(scenario, Path(folder))
         with desk.open():
             for happening in scenario.happenings:
