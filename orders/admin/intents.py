@@ -121,6 +121,7 @@ class IntentAdmin(FactAdmin[OrderIntent]):
         role="manager",
         icon="gavel",
         form=SettleDialog,
+        is_dangerous=True,
         shown_when=lambda intent: intent.state == IntentState.UNKNOWN,
     )
     def settle(self, request: HttpRequest, intent: OrderIntent, reason: str) -> str:

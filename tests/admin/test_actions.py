@@ -22,7 +22,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "accounts_tradingaccount_change_password": {"password": "new secret", "own_password": "correct horse"},
     "risk_block_lift": {"why": "the news is out"},
     "risk_block_raise_block": {"reason": "news"},
-    "orders_orderintent_settle": {"reason": "the broker's desk says that it was never executed"},
+    "orders_orderintent_settle": {"reason": "the broker says: never executed", "own_password": "correct horse"},
     "strategies_botconfig_revert": {"seen_version": "1"},
 }
 
@@ -111,7 +111,7 @@ def test_a_viewer_is_refused_and_an_outsider_finds_nothing(
     assert state() == before
 
 
-DANGEROUS = ["accounts_tradingaccount_change_password"]
+DANGEROUS = ["accounts_tradingaccount_change_password", "orders_orderintent_settle"]
 
 
 @pytest.mark.parametrize("name", DANGEROUS)
@@ -241,7 +241,7 @@ def test_an_unknown_outcome_is_settled_by_a_manager_with_a_reason_once(desk: Des
     url = address(desk, "orders.OrderIntent", "orders_orderintent_settle", True)
     answer = {**CONFIRMED, **ANSWERS["orders_orderintent_settle"]}
     assert as_("ada").post(url, answer).status_code == 403, "a trader may not"
-    as_("mia").post(url, {**CONFIRMED, "reason": ""})
+    as_("mia").post(url, {**answer, "reason": ""})
     desk.intent.refresh_from_db()
     assert desk.intent.state == "unknown", "not without a reason"
     as_("mia").post(url, answer)
