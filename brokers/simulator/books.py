@@ -1,12 +1,14 @@
-"""Arithmetic of the simulated account: profit, margin, equity, in the deposit currency (brokers reference §5.4)."""
+"""Arithmetic of the simulated account: profit and margin in the deposit currency (brokers reference §5.4)."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from brokers.simulator.account import AccountSpec, SymbolSetup
+from brokers.simulator.formulas import hedged_share, is_forex, margin_currency, margin_of_lot, value_per_price
 
 Price = Callable[[str], tuple[float, float] | None]
 BUY, SELL = 0, 1
+CONVERSION_STEPS_MAX = 3
 
 
 def sign(kind: int) -> int:
@@ -15,17 +17,26 @@ def sign(kind: int) -> int:
 
 
 def rate(currency: str, account: AccountSpec, symbols: Iterable[SymbolSetup], price: Price) -> float:
-    """Return account currency per unit of `currency`. Raises ValueError without a symbol to convert with."""
+    """Return account currency per unit of `currency`, over as few symbols as it takes. Raises ValueError without any.
+
+    A unit is sold at the bid, or bought back at the ask: the worse side.
+    """
     if currency == account.currency:
         return 1.0
-    for symbol in symbols:
-        quote = price(symbol.name)
-        if quote is None:
-            continue
-        if (symbol.currency_base, symbol.currency_profit) == (currency, account.currency):
-            return quote[0]
-        if (symbol.currency_base, symbol.currency_profit) == (account.currency, currency):
-            return 1.0 / quote[1]
+    quoted = [(s.currency_base, s.currency_profit, price(s.name)) for s in symbols if is_forex(s)]
+    reached = {currency: 1.0}
+    for _ in range(CONVERSION_STEPS_MAX):
+        found = dict(reached)
+        for base, profit, quote in quoted:
+            if quote is None:
+                continue
+            if base in reached and profit not in found:
+                found[profit] = reached[base] * quote[0]
+            elif profit in reached and base not in found:
+                found[base] = reached[profit] / quote[1]
+        if account.currency in found:
+            return found[account.currency]
+        reached = found
     raise ValueError(f"no symbol converts {currency} into {account.currency}")
 
 
@@ -37,23 +48,51 @@ class Books:
         self.symbols = symbols
         self.price = price
 
+    def rate(self, currency: str) -> float:
+        """Return account currency per unit of a currency. Raises ValueError without a symbol to convert with."""
+        return rate(currency, self.account, self.symbols.values(), self.price)
+
     def profit_rate(self, symbol: SymbolSetup) -> float:
         """Account currency per unit of the symbol's profit currency."""
-        return rate(symbol.currency_profit, self.account, self.symbols.values(), self.price)
+        return self.rate(symbol.currency_profit)
+
+    def converts_itself(self, symbol: SymbolSetup) -> bool:
+        """Whether the symbol's own closing price converts its profit, as USDJPY's does on an account in USD."""
+        return (
+            is_forex(symbol)
+            and symbol.currency_base == self.account.currency
+            and symbol.currency_profit != self.account.currency
+        )
 
     def profit(self, symbol: SymbolSetup, kind: int, volume: float, opened: float, closed: float) -> float:
-        """Return the profit of a move, to the cent: (close - open) × contract size × lots, converted."""
-        gross = (closed - opened) * sign(kind) * symbol.contract_size * volume
-        return round(gross * self.profit_rate(symbol) * 100) / 100 + 0.0
+        """Return the profit of a move, to the cent: the move × what a lot gains by it × lots, converted."""
+        gross = (closed - opened) * sign(kind) * value_per_price(symbol) * volume
+        share = 1.0 / closed if self.converts_itself(symbol) else self.profit_rate(symbol)
+        return round(gross * share * 100) / 100 + 0.0
 
-    def margin_for(self, symbol: SymbolSetup, volume: float, price: float) -> float:
-        """Return the margin of a volume: lots × contract size / leverage, from base into account currency."""
-        return float(symbol.contract_size * volume / self.account.leverage * self.margin_rates(symbol, price))
+    def margin_lots(self, symbol: SymbolSetup, price: Any, kind: Any, *, is_new: bool) -> Any:
+        """Return the margin of one lot in account currency, of positions of these prices and kinds (arrays or not)."""
+        rate_by_side = symbol.margin_rate_long + (symbol.margin_rate_short - symbol.margin_rate_long) * kind
+        each = margin_of_lot(symbol, price, self.account.leverage, is_new=is_new) * rate_by_side
+        currency = margin_currency(symbol)
+        if currency == self.account.currency:
+            return each
+        if is_forex(symbol) and symbol.currency_profit == self.account.currency:
+            return each * price
+        return each * self.rate(currency)
 
-    def margin_rates(self, symbol: SymbolSetup, price: Any) -> Any:
-        """Return account currency per unit of the symbol's base currency, for positions opened at `price`."""
-        if symbol.currency_base == self.account.currency:
-            return 1.0
-        if symbol.currency_profit == self.account.currency:
-            return price
-        return rate(symbol.currency_base, self.account, self.symbols.values(), self.price)
+    def margin_for(self, symbol: SymbolSetup, kind: int, volume: float, price: float) -> float:
+        """Return the margin of a new trade, as if nothing else were open."""
+        return float(self.margin_lots(symbol, price, kind, is_new=True) * volume)
+
+    def margin_together(self, symbol: SymbolSetup, buys: tuple[float, float], sells: tuple[float, float]) -> float:
+        """Return the margin of one symbol's positions, each side given as (lots, margin of these lots alone)."""
+        (buy_lots, buy_margin), (sell_lots, sell_margin) = buys, sells
+        if symbol.margin_hedged_use_leg:
+            return max(buy_margin, sell_margin)
+        covered = min(buy_lots, sell_lots)
+        larger = buys if buy_lots >= sell_lots else sells
+        uncovered = larger[1] * (larger[0] - covered) / larger[0] if larger[0] else 0.0
+        both = buy_lots + sell_lots
+        hedged = covered * (buy_margin + sell_margin) / both * hedged_share(symbol) if both else 0.0
+        return uncovered + hedged

@@ -1,14 +1,31 @@
-"""The simulated broker: fills, stops, pending orders, swaps and stop-outs, in the order of the ticks."""
+"""The simulated broker in time: what each tick, midnight, expiration and session edge sets off, in their order."""
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
-from brokers.simulator.account import spec_from, symbols_from
+from brokers.simulator import rollover, sessions
+from brokers.simulator.account import feeds_from, spec_from, symbols_from
 from brokers.simulator.books import BUY, Books, sign
-from brokers.simulator.feed import Feed, FeedSpec, Prices
-from brokers.simulator.fills import Fill, fill_close, fill_open
+from brokers.simulator.dealing import (
+    BY_HAND,
+    CANCELED,
+    EXPIRED,
+    FILLED,
+    ROLLOVER,
+    SL,
+    SO,
+    TP,
+    Dealing,
+    is_touched,
+    takes_any_price,
+)
+from brokers.simulator.feed import Feed, Prices
+from brokers.simulator.fills import fill
+from brokers.simulator.liquidity import Liquidity, worth_closing
 from brokers.simulator.scan import (
     ASK_HIGH,
     ASK_LOW,
@@ -26,16 +43,15 @@ from brokers.simulator.state import Moved, OpenPosition, Order, State
 from brokers.simulator.worth import Worth
 from core.clock import Clock
 
-EXPERT, SL, TP, SO = 3, 4, 5, 6
-CANCELED, REJECTED = 2, 5
 DAY = 86_400
 NEVER = math.inf
+GTC_DAILY, GTC_DAILY_NO_STOPS = 1, 2
 # While profits are converted by a rate that moves, the scan stops at moves of this share, and mistrusts worth by SLACK
 RATE_MOVE = 0.0005
 RATE_SLACK = 4 * RATE_MOVE
 
 
-class Exchange:
+class Exchange(Dealing):
     """One account at the broker. Everything it does is at tick times; `advance` works off the ticks slept through.
 
     It jumps from one tick that could do something to the next; with `every_tick` it looks at each, which must come to
@@ -48,40 +64,59 @@ class Exchange:
         self.clock = clock
         self.state = state
         self.worth = Worth(self.state)
+        self.liquidity = Liquidity(self.state)
         self._given = feeds
         self._every_tick = every_tick
         self._describe()
-        self._lookout: tuple[int, Lookout] | None = None
+        self._open: frozenset[str] = frozenset(self.symbols)
+        self._lookout: tuple[tuple[int, frozenset[str]], Lookout] | None = None
         self._checked = float(self.state.meta["processed"])
 
     def _describe(self) -> None:
         meta = self.state.meta
         self.account = spec_from(meta["account"])
         self.symbols = symbols_from(meta["symbols"])
-        self._prices: dict[str, tuple[float, float] | None] = {}
+        self._ticks = {}
         self.books = Books(self.account, self.symbols, self._price)
         self.feeds: dict[str, Prices] = dict(self._given or {})
         if self._given is not None:
             return
-        spec = FeedSpec.from_json(meta["feed"])
-        pushed: dict[str, list[tuple[float, float, float]]] = {name: [] for name in self.symbols}
+        specs = feeds_from(meta["feed"], self.symbols)
+        pushed: dict[str, list[tuple[float, float, float]]] = {s.priced_as: [] for s in self.symbols.values()}
         for name, at, bid, ask in meta["pushed"]:
             pushed[name].append((at, bid, ask))
-        self.feeds = {n: Feed(spec, n, s.point, pushed[n]) for n, s in self.symbols.items()}
+        self.feeds = {n: Feed(specs[n], s.priced_as, s.point, pushed[s.priced_as]) for n, s in self.symbols.items()}
 
     def _price(self, symbol: str) -> tuple[float, float] | None:
-        return self._prices.get(symbol)
+        tick = self._ticks.get(symbol)
+        return None if tick is None else tick[1:]
 
     def push_tick(self, symbol: str, bid: float, ask: float) -> None:
         """Say one tick now, kept in the state file (scripted feeds only)."""
         self.advance()
         at = self.clock.now().timestamp()
         with self.state.change():
-            self.state.meta["pushed"].append([symbol, at, bid, ask])
+            self.state.meta["pushed"].append([self.symbols[symbol].priced_as, at, bid, ask])
             feed = self.feeds[symbol]
             assert isinstance(feed, Feed)
             feed.push(at, bid, ask)
             self._checked = math.nextafter(min(self._checked, at), -NEVER)
+        self.advance()
+
+    def redescribe(self, account: dict[str, Any], symbols: dict[str, dict[str, Any]]) -> None:
+        """Change what the broker says of the account, and of symbols by name; a new name goes to what is open too."""
+        with self.state.change():
+            self.state.describe("account", asdict(replace(self.account, **account)))
+            changed = [replace(s, **symbols.get(name, {})) for name, s in self.symbols.items()]
+            self.state.describe("symbols", [asdict(s) for s in changed])
+            names = {old: new.name for old, new in zip(self.symbols, changed, strict=True)}
+            for position in self.state.positions.values():
+                position.symbol = names[position.symbol]
+                self.state.put_position(position)
+            for order in self.state.orders.values():
+                order.symbol = names[order.symbol]
+                self.state.put_order(order)
+        self._look_again()
         self.advance()
 
     # Time
@@ -105,30 +140,46 @@ class Exchange:
         self._checked = float(self.state.meta["processed"])
 
     def _advance(self) -> None:
+        """Go from one edge of time to the next: between two of them every symbol is open, or closed, all the time."""
         until = self.clock.now().timestamp()
         while self._checked < until:
-            end = min(until, self._next_midnight(self._checked))
+            midnight = self._next_midnight(self._checked)
+            end = min(until, midnight, self._next_expiry(), self._next_session_edge(self._checked))
             self._run_ticks(end)
             self._set_prices(end)
-            if end < until or end == self._next_midnight(end - 1e-6):
-                self._rollover(end)
+            self._expire(end)
+            if end == midnight > self.state.meta["day_ended"]:
+                self._end_day(end)
             self._checked = end
         self._set_prices(until)
 
     def _set_prices(self, at: float) -> None:
         for name, feed in self.feeds.items():
-            tick = feed.latest(at)
-            self._prices[name] = None if tick is None else (tick[1], tick[2])
+            self._ticks[name] = feed.latest(at)
 
     def _next_midnight(self, at: float) -> float:
         shift = offset(self.account.server_clock, at)
         return (math.floor((at + shift) / DAY) + 1) * DAY - shift
+
+    def _next_expiry(self) -> float:
+        """Return when the next resting order expires; one that is overdue expires where the time stands."""
+        due = min((o.expires for o in self.state.orders.values() if o.expires), default=NEVER)
+        return max(due, math.nextafter(self._checked, NEVER))
+
+    def _next_session_edge(self, at: float) -> float:
+        shift = offset(self.account.server_clock, at)
+        return min((sessions.next_edge(s.sessions, at + shift) for s in self.symbols.values()), default=NEVER) - shift
+
+    def is_open(self, symbol: str, at: float) -> bool:
+        """Tell whether a symbol is traded at a time."""
+        return sessions.is_open(self.symbols[symbol].sessions, at + offset(self.account.server_clock, at))
 
     def _run_ticks(self, until: float) -> None:
         """Jump from one tick that could do something to the next, and look at each."""
         if not (self.state.positions or self.state.orders):
             return
         names = list(self.symbols)
+        self._open = frozenset(name for name in names if self.is_open(name, self._checked))
         stream = Stream.merge([self.feeds[name].between(self._checked, until) for name in names])
         i = 0
         while self.state.positions or self.state.orders:
@@ -146,26 +197,25 @@ class Exchange:
         """Do what one tick does: fill resting orders, stops, stop-out. Tell whether anything changed."""
         if len(self.feeds) > 1:
             self._set_prices(at)
-        self._prices[symbol] = (bid, ask)
-        return self._apply_tick(symbol, bid, ask, at) | self._stop_out(at)
+        self._ticks[symbol] = (at, bid, ask)
+        changed = symbol in self._open and self._apply_tick(symbol, bid, ask, at)
+        return self._stop_out(at) or changed
 
     def lookout(self) -> Lookout:
         """Return what the scan has to watch for this account; the same one until something changes or rates move."""
-        known = self._lookout
-        if known is not None and known[0] == self.state.revision and not self._rates_move():
+        known, key = self._lookout, (self.state.revision, self._open)
+        if known is not None and known[0] == key and not self._rates_move():
             return known[1]
-        touches = np.stack([self._levels(name) for name in self.symbols])
+        touches = np.stack([self._levels(name) if name in self._open else untouched(1)[0] for name in self.symbols])
         exposures = self.worth.exposures(self.books)
         cash = self.state.meta["balance"] + self.state.meta["credit"]
         made = Lookout(touches, exposures, self._worth_now(exposures), cash)
-        margin = self.margin()
-        if margin > 0:
+        if any(p.symbol in self._open for p in self.state.positions.values()):
             # Profits are rounded to cents one by one
-            cents = 0.01 * (len(self.state.positions) + 2)
-            made.floor = margin * self.account.stop_out_level / 100 + cents
+            made.floor = self.floor() + 0.01 * (len(self.state.positions) + 2)
         if self._rates_move():
             self._watch_rates(made)
-        self._lookout = self.state.revision, made
+        self._lookout = key, made
         return made
 
     def _rates_move(self) -> bool:
@@ -176,7 +226,7 @@ class Exchange:
     def _watch_rates(self, lookout: Lookout) -> None:
         """Let every price that may be a rate be looked at when it moves, and trust worth and margin only so far."""
         for n, name in enumerate(self.symbols):
-            price, row = self._prices.get(name), lookout.touches[n]
+            price, row = self._price(name), lookout.touches[n]
             if price is not None:
                 row[BID_LOW] = max(row[BID_LOW], price[0] * (1 - RATE_MOVE))
                 row[BID_HIGH] = min(row[BID_HIGH], price[0] * (1 + RATE_MOVE))
@@ -186,7 +236,7 @@ class Exchange:
         lookout.floor *= 1 + RATE_SLACK
 
     def _worth_now(self, exposures: Floats) -> Floats:
-        prices = [self._prices.get(name) or (0.0, 0.0) for name in self.symbols]
+        prices = [self._price(name) or (0.0, 0.0) for name in self.symbols]
         return np.array(
             [e[0] * p[0] + e[1] * p[1] + e[2] if any(p) else 0.0 for e, p in zip(exposures, prices, strict=True)]
         )
@@ -204,151 +254,91 @@ class Exchange:
                 row[ASK_HIGH] = min(row[ASK_HIGH], p.sl or NEVER)
                 row[ASK_LOW] = max(row[ASK_LOW], p.tp or -NEVER)
         for o in self.state.orders.values():
-            if o.symbol == symbol:
-                row[ASK_LOW] = max(row[ASK_LOW], o.price if o.type == 2 else -NEVER)
-                row[BID_HIGH] = min(row[BID_HIGH], o.price if o.type == 3 else NEVER)
-                row[ASK_HIGH] = min(row[ASK_HIGH], o.price if o.type == 4 else NEVER)
-                row[BID_LOW] = max(row[BID_LOW], o.price if o.type == 5 else -NEVER)
+            if o.symbol != symbol:
+                continue
+            if takes_any_price(o):
+                row[BID_LOW] = NEVER
+            row[ASK_LOW] = max(row[ASK_LOW], o.price if o.type == 2 else -NEVER)
+            row[BID_HIGH] = min(row[BID_HIGH], o.price if o.type == 3 else NEVER)
+            row[ASK_HIGH] = min(row[ASK_HIGH], o.price if o.type in (4, 6) else NEVER)
+            row[BID_LOW] = max(row[BID_LOW], o.price if o.type in (5, 7) else -NEVER)
         return row
+
+    # What a moment sets off
 
     def _apply_tick(self, symbol: str, bid: float, ask: float, at: float) -> bool:
         """Fill what this tick touches: first resting orders, then stops, each at the tick's own price."""
         changed = False
         for order in [o for o in self.state.orders.values() if o.symbol == symbol]:
-            touched = {2: ask <= order.price, 3: bid >= order.price, 4: ask >= order.price, 5: bid <= order.price}
-            if touched.get(order.type, False):
-                self._activate(order, bid, ask, at)
-                changed = True
+            if is_touched(order, bid, ask):
+                changed |= self._activate(order, at)
         for p in [p for p in self.state.positions.values() if p.symbol == symbol]:
-            closing = bid if p.type == BUY else ask
+            closing = worth_closing(p.type, (bid, ask))
+            digits = self.symbols[symbol].digits
             if p.sl and (p.sl - closing) * sign(p.type) >= 0:
-                self._close_by_broker(p, closing, at, SL, f"[sl {p.sl:.{self.symbols[symbol].digits}f}]")
+                self.close_whole(p, at, SL, f"[sl {p.sl:.{digits}f}]")
                 changed = True
             elif p.tp and (closing - p.tp) * sign(p.type) >= 0:
-                self._close_by_broker(p, closing, at, TP, f"[tp {p.tp:.{self.symbols[symbol].digits}f}]")
+                self.close_whole(p, at, TP, f"[tp {p.tp:.{digits}f}]")
                 changed = True
         return changed
 
     def _stop_out(self, at: float) -> bool:
-        """Close the largest loss until the margin level is above stop-out."""
+        """Close the largest loss until the equity is above the floor; what is not traded now can't be closed."""
         changed = False
-        while self.state.positions:
-            level = self.margin_level()
-            if level == 0.0 or level > self.account.stop_out_level:
-                break
+        while self.equity() <= self.floor():
             profits = self.profits()
-            worst = min(self.state.positions.values(), key=lambda p: profits[p.identifier] + p.swap)
-            bid, ask = self._prices[worst.symbol] or (worst.price_open, worst.price_open)
-            closing = bid if worst.type == BUY else ask
-            self._close_by_broker(worst, closing, at, SO, f"[so {level:.1f}%]")
+            closable = [p for p in self.state.positions.values() if p.symbol in self._open and self._ticks[p.symbol]]
+            if not closable:
+                break
+            worst = min(closable, key=lambda p: profits[p.identifier] + p.swap)
+            self.close_whole(worst, at, SO, f"[so {self.margin_level():.1f}%]")
             changed = True
         return changed
 
-    def _rollover(self, midnight: float) -> None:
-        """Charge swaps at the server's midnight: none on weekends, three nights on the symbol's triple day."""
+    def _expire(self, at: float) -> None:
+        """End the resting orders whose time has come."""
+        for order in [o for o in self.state.orders.values() if o.expires and o.expires <= at]:
+            with self.state.change():
+                self._finish(order, EXPIRED, at)
+                self._processed_before(at)
+
+    def _end_day(self, midnight: float) -> None:
+        """Do what a server does at its midnight: swaps, and the end of orders and stops that live for a day."""
         shift = offset(self.account.server_clock, midnight - 1)
         weekday = (int((midnight - 1 + shift) // DAY) + 4) % 7
-        if weekday in (0, 6) or not self.state.positions:
+        if not self.state.positions and not self.state.orders:
             return
         with self.state.change():
+            self.state.meta["day_ended"] = midnight
             for p in list(self.state.positions.values()):
-                setup = self.symbols[p.symbol]
-                nights = 3 if weekday == setup.triple_swap_day else 1
-                points = setup.swap_long if p.type == BUY else setup.swap_short
-                money = points * setup.point * setup.contract_size * p.volume * self.books.profit_rate(setup) * nights
-                p.swap = round(p.swap + money, 2)
-                self.state.put_position(p)
+                count = rollover.nights(self.symbols[p.symbol], weekday)
+                if count:
+                    self._roll(p, count, midnight)
+                if self.symbols[p.symbol].gtc_mode == GTC_DAILY and (p.sl or p.tp):
+                    p.sl = p.tp = 0.0
+                    self.state.put_position(p)
+            for order in list(self.state.orders.values()):
+                if self.symbols[order.symbol].gtc_mode in (GTC_DAILY, GTC_DAILY_NO_STOPS):
+                    self._finish(order, CANCELED, midnight)
             self.state.meta["processed"] = midnight
 
-    # Figures
-
-    def equity(self) -> float:
-        """Balance + credit + floating profit + swap."""
-        cash = self.state.meta["balance"] + self.state.meta["credit"]
-        return float(round(cash + self.worth.floating(self.books), 2))
-
-    def profits(self) -> dict[int, float]:
-        """Each position's profit if it were closed now, by identifier."""
-        return self.worth.profits(self.books)
-
-    def margin(self) -> float:
-        """Margin in use."""
-        return self.worth.margin(self.books)
-
-    def margin_level(self) -> float:
-        """Equity / margin in percent; 0.0 without margin in use."""
-        margin = self.margin()
-        return self.equity() / margin * 100 if margin > 0 else 0.0
-
-    # Trades
-
-    def market(self, symbol: str, kind: int, volume: float, sl: float, tp: float, magic: int, comment: str) -> Fill:
-        """Open a position at the current price."""
-        at = self.clock.now().timestamp()
-        bid, ask = self._prices[symbol] or (0.0, 0.0)
-        price = ask if kind == BUY else bid
-        with self.state.change():
-            order = Order(self.state.next("order"), symbol, kind, volume, 0.0, 0.0, sl, tp, magic, comment, at)
-            fill = fill_open(self.state, self.books, order, price, at)
-            self.state.meta["processed"] = at
-        return fill
-
-    def close(self, position: OpenPosition, volume: float, magic: int, comment: str) -> Fill:
-        """Close all or a part of a position at the current price."""
-        at = self.clock.now().timestamp()
-        bid, ask = self._prices[position.symbol] or (0.0, 0.0)
-        price = bid if position.type == BUY else ask
-        with self.state.change():
-            fill = fill_close(self.state, self.books, position, volume, price, at, EXPERT, magic, comment)
-            self.state.meta["processed"] = at
-        return fill
-
-    def _close_by_broker(self, p: OpenPosition, price: float, at: float, reason: int, comment: str) -> None:
-        with self.state.change():
-            fill_close(self.state, self.books, p, p.volume, price, at, reason, p.magic, comment)
-            self.state.meta["processed"] = math.nextafter(at, -NEVER)
-
-    def place(
-        self, symbol: str, kind: int, volume: float, price: float, sl: float, tp: float, magic: int, comment: str
-    ) -> int:
-        """Put a resting order into the book; return its ticket."""
-        at = self.clock.now().timestamp()
-        with self.state.change():
-            order = Order(self.state.next("order"), symbol, kind, volume, volume, price, sl, tp, magic, comment, at)
-            self.state.put_order(order)
-            self.state.meta["processed"] = at
-        return order.ticket
-
-    def _activate(self, order: Order, bid: float, ask: float, at: float) -> None:
-        """Fill a resting order: limits at their price or better, stops at the tick. Without margin it is cancelled."""
-        touch = ask if order.type % 2 == BUY else bid
-        with self.state.change():
-            setup = self.symbols[order.symbol]
-            if self.books.margin_for(setup, order.volume, touch) > self.equity() - self.margin():
-                order.state, order.done = REJECTED, at
-                self.state.finish_order(order)
-            else:
-                fill_open(self.state, self.books, order, touch, at)
-            self.state.meta["processed"] = math.nextafter(at, -NEVER)
-
-    def cancel(self, order: Order) -> None:
-        """Take a resting order out of the book."""
-        with self.state.change():
-            order.state, order.done = CANCELED, self.clock.now().timestamp()
+    def _roll(self, p: OpenPosition, count: int, at: float) -> None:
+        """Charge a position's swap: onto the position, or by closing it and opening it again under another ticket."""
+        setup = self.symbols[p.symbol]
+        bid, ask = self.books.price(p.symbol) or (p.price_open, p.price_open)
+        prices = rollover.reopening(setup, p, (bid, ask), count)
+        if prices is None:
+            p.swap = round(p.swap + rollover.charge(self.books, setup, p, count), 2)
+            self.state.put_position(p)
+            return
+        kind, volume, sl, tp, magic, comment = p.type, p.volume, p.sl, p.tp, p.magic, p.comment
+        for side, price in ((1 - kind, prices[0]), (kind, prices[1])):
+            order = Order(
+                ticket=self.state.next("order"), symbol=p.symbol, type=side, volume=volume, volume_left=volume,
+                price=0.0, sl=sl, tp=tp, magic=magic, comment=comment, placed=at, state=FILLED, done=at,
+                position_id=p.identifier, reason=ROLLOVER,
+            )  # fmt: skip
+            fill(self.state, self.books, order, price, volume, at)
+            order.reason = BY_HAND
             self.state.finish_order(order)
-            self.state.meta["processed"] = order.done
-
-    def change_stops(self, position: OpenPosition, sl: float, tp: float) -> None:
-        """Set both stops of a position."""
-        with self.state.change():
-            position.sl, position.tp = sl, tp
-            position.updated = self.clock.now().timestamp()
-            self.state.put_position(position)
-            self.state.meta["processed"] = position.updated
-
-    def change_order(self, order: Order, price: float, sl: float, tp: float) -> None:
-        """Change price and stops of a resting order."""
-        with self.state.change():
-            order.price, order.sl, order.tp = price, sl, tp
-            self.state.put_order(order)
-            self.state.meta["processed"] = self.clock.now().timestamp()

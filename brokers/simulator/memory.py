@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict
 from typing import Any
 
 from brokers.simulator.account import AccountSpec, SymbolSetup
 from brokers.simulator.feed import FeedSpec
-from brokers.simulator.state import FIRST_DEAL, FIRST_ORDER, Deal, OpenPosition, Order, State
+from brokers.simulator.state import LIVING, Deal, OpenPosition, Order, State
 
 
 class MemoryState(State):
@@ -19,8 +20,7 @@ class MemoryState(State):
         self.positions: dict[int, OpenPosition] = {}
         self.orders: dict[int, Order] = {}
         self.revision = 0
-        counters = {"balance": 0.0, "credit": 0.0, "processed": at, "order": FIRST_ORDER, "deal": FIRST_DEAL}
-        self.meta = {**meta, **counters, "pushed": [], "delayed": []}
+        self.meta = {**meta, **deepcopy(LIVING), "processed": at}
         deposit = float(meta["account"]["balance"])
         self.add_deal(Deal(self.next("deal"), 0, 0, "", 2, 0, 0, 0.0, 0.0, deposit, 0.0, 0.0, 0, "Deposit", at))
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from brokers.simulator import datareads, rows
 from brokers.simulator.arguments import epoch, matches_group
 from brokers.simulator.server_time import to_server
-from brokers.simulator.session import CALL_FAILED, INVALID_ARGUMENTS, NOT_FOUND, UNSUPPORTED, Connection
+from brokers.simulator.session import CALL_FAILED, INVALID_ARGUMENTS, NOT_FOUND, Connection
 from brokers.simulator.structs import Struct
 
 Array = NDArray[np.void]
@@ -91,14 +91,33 @@ class Reading(Connection):
         return True
 
     def market_book_add(self, symbol: str, /) -> bool:
-        """Refuse: the simulated broker shows no market depth."""
-        return self._enter("market_book_add") is not None and self._fail(UNSUPPORTED)
+        """Begin to show a symbol's market depth; one that has none can't be shown."""
+        exchange = self._enter("market_book_add")
+        if exchange is None:
+            return False
+        if symbol not in exchange.symbols or not exchange.symbols[symbol].depth_lots:
+            return self._fail(CALL_FAILED)
+        self._shown_books.add(symbol)
+        return True
 
-    market_book_release = market_book_add
+    def market_book_release(self, symbol: str, /) -> bool:
+        """Stop showing a symbol's market depth."""
+        if self._enter("market_book_release") is None:
+            return False
+        if symbol not in self._shown_books:
+            return self._fail(CALL_FAILED)
+        self._shown_books.discard(symbol)
+        return True
 
-    def market_book_get(self, symbol: str, /) -> None:
-        """Refuse: the simulated broker shows no market depth."""
-        self.market_book_add(symbol)
+    def market_book_get(self, symbol: str, /) -> tuple[Struct, ...] | None:
+        """Return the market depth of a symbol that it was begun for."""
+        exchange = self._enter("market_book_get")
+        if exchange is None:
+            return None
+        if symbol not in self._shown_books or symbol not in exchange.symbols:
+            self._fail(CALL_FAILED)
+            return None
+        return rows.market_book(*exchange.market_depth(symbol))
 
     # Charts
 

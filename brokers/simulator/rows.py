@@ -3,13 +3,17 @@
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from brokers.simulator.books import BUY
 from brokers.simulator.exchange import Exchange
+from brokers.simulator.formulas import margin_currency, value_per_price
+from brokers.simulator.liquidity import Step
 from brokers.simulator.server_time import to_server
 from brokers.simulator.state import Deal, OpenPosition, Order
 from brokers.simulator.structs import TYPES, Struct, make
+
+# BOOK_TYPE_SELL, BOOK_TYPE_BUY
+SELL_SIDE, BUY_SIDE = 1, 2
 
 
 def times(exchange: Exchange, name: str, at: float) -> dict[str, int]:
@@ -52,12 +56,14 @@ def order(exchange: Exchange, o: Order) -> Struct:
             "ticket": o.ticket,
             **times(exchange, "time_setup", o.placed),
             **times(exchange, "time_done", o.done),
+            "time_expiration": o.expiration,
             "type": o.type,
             "type_time": o.type_time,
             "type_filling": o.filling,
             "state": o.state,
             "magic": o.magic,
             "position_id": o.position_id,
+            "position_by_id": o.position_by,
             "reason": o.reason,
             "volume_initial": o.volume,
             "volume_current": o.volume_left,
@@ -65,6 +71,7 @@ def order(exchange: Exchange, o: Order) -> Struct:
             "sl": o.sl,
             "tp": o.tp,
             "price_current": 0.0 if quote is None else quote[1] if o.type % 2 == BUY else quote[0],
+            "price_stoplimit": o.stoplimit,
             "symbol": o.symbol,
             "comment": o.comment,
         },
@@ -100,12 +107,21 @@ def tick(exchange: Exchange, at: float, bid: float, ask: float) -> Struct:
     return make("Tick", {**times(exchange, "time", at), "bid": bid, "ask": ask, "flags": 6})
 
 
+def market_book(bids: Iterable[Step], asks: Iterable[Step]) -> tuple[Struct, ...]:
+    """Make BookInfos, from the highest price that somebody asks to the lowest that somebody bids."""
+    rows = [(SELL_SIDE, step) for step in reversed(tuple(asks))] + [(BUY_SIDE, step) for step in bids]
+    return tuple(
+        make("BookInfo", {"type": side, "price": step.price, "volume": int(step.lots), "volume_dbl": step.lots})
+        for side, step in rows
+    )
+
+
 def symbol(exchange: Exchange, name: str, *, selected: bool) -> Struct:
     """Make a SymbolInfo."""
     s = exchange.symbols[name]
     found = exchange.feeds[name].latest(exchange.clock.now().timestamp())
     at, bid, ask = found or (0.0, 0.0, 0.0)
-    value: Any = s.point * s.contract_size
+    value = value_per_price(s) * s.tick
     try:
         value *= exchange.books.profit_rate(s)
     except ValueError:
@@ -119,36 +135,43 @@ def symbol(exchange: Exchange, name: str, *, selected: bool) -> Struct:
             "digits": s.digits,
             "spread": round((ask - bid) / s.point),
             "spread_float": True,
-            "trade_mode": 4,
+            "ticks_bookdepth": s.depth_steps if s.depth_lots else 0,
+            "trade_calc_mode": s.calc_mode,
+            "trade_mode": s.trade_mode,
             "trade_stops_level": s.stops_level,
             "trade_freeze_level": s.freeze_level,
             "trade_exemode": s.execution,
-            "swap_mode": 1,
+            "swap_mode": s.swap_mode,
             "swap_rollover3days": s.triple_swap_day,
-            "margin_hedged_use_leg": True,
-            "expiration_mode": 15,
+            "margin_hedged_use_leg": s.margin_hedged_use_leg,
+            "expiration_mode": s.expiration_mask,
             "filling_mode": s.filling_mask,
-            "order_mode": 127,
+            "order_mode": s.order_mask,
+            "order_gtc_mode": s.gtc_mode,
             "bid": bid,
             "ask": ask,
             "point": s.point,
             "trade_tick_value": value,
             "trade_tick_value_profit": value,
             "trade_tick_value_loss": value,
-            "trade_tick_size": s.point,
+            "trade_tick_size": s.tick,
             "trade_contract_size": s.contract_size,
+            "trade_face_value": s.face_value,
             "volume_min": s.volume_min,
             "volume_max": s.volume_max,
             "volume_step": s.volume_step,
+            "volume_limit": s.volume_limit,
             "swap_long": s.swap_long,
             "swap_short": s.swap_short,
-            "margin_hedged": s.contract_size,
+            "margin_initial": s.margin_initial,
+            "margin_maintenance": s.margin_maintenance,
+            "margin_hedged": s.contract_size if s.margin_hedged is None else s.margin_hedged,
             "currency_base": s.currency_base,
             "currency_profit": s.currency_profit,
-            "currency_margin": s.currency_base,
+            "currency_margin": margin_currency(s),
             "description": f"{s.currency_base} against {s.currency_profit}",
             "name": name,
-            "path": f"Forex\\{name}",
+            "path": f"{s.path or 'Forex'}\\{name}",
         },
     )
 
@@ -163,7 +186,9 @@ def account(exchange: Exchange, login_shown: int | None) -> Struct:
             "login": login_shown or spec.login,
             "trade_mode": 0 if spec.demo else 2,
             "leverage": spec.leverage,
-            "limit_orders": 200,
+            "limit_orders": spec.limit_orders,
+            "margin_so_mode": spec.stop_out_mode,
+            "fifo_close": spec.fifo_close,
             "trade_allowed": True,
             "trade_expert": True,
             "margin_mode": spec.margin_mode,

@@ -8,7 +8,7 @@ from brokers.simulator.constants import CONSTANTS
 from brokers.simulator.exchange import Exchange
 from brokers.simulator.faults import Faults
 from brokers.simulator.server_time import to_utc
-from brokers.simulator.state import State
+from brokers.simulator.state import State, StateError
 from core.clock import Clock
 
 SUCCESS = (1, "Success")
@@ -19,7 +19,6 @@ AUTH_FAILED = (-6, "Terminal: Authorization failed")
 CALL_FAILED = (-1, "Terminal: Call failed")
 NOT_FOUND = (-4, "Terminal: Not found")
 INVALID_ARGUMENTS = (-2, "Invalid arguments")
-UNSUPPORTED = (-7, "Terminal: Unsupported function")
 
 
 class Connection:
@@ -36,6 +35,7 @@ class Connection:
         self._connected = False
         self._error = SUCCESS
         self._selected: set[str] = set()
+        self._shown_books: set[str] = set()
         self._requests = 0
 
     def __getattr__(self, name: str) -> int:
@@ -56,7 +56,10 @@ class Connection:
         if not self.faults.connected:
             return self._fail((-10003, "IPC initialize failed, Pipe server didn't answer in 60 sec"))
         if self._exchange is None:
-            self._exchange = Exchange(State(self._state_file), self._clock)
+            try:
+                self._exchange = Exchange(State(self._state_file), self._clock)
+            except StateError as problem:
+                return self._fail((-10003, f"IPC initialize failed, {problem}"))
             self._selected = set(self._exchange.symbols)
         if "login" in options:
             return self.login(options.pop("login"), **{k: v for k, v in options.items() if k != "portable"})

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,13 @@ CREATE INDEX deals_position ON deals (position_id);
 CREATE INDEX history_at ON history_orders (done);
 """
 FIRST_ORDER, FIRST_DEAL = 50_000_001, 90_000_001
+# Version 1 knew one price source, and neither market depth nor resting parts of orders; it is read as it is
+VERSION = 2
+# What changes while the account lives; all of it is written with every change
+LIVING: dict[str, Any] = {
+    "balance": 0.0, "credit": 0.0, "processed": 0.0, "order": FIRST_ORDER, "deal": FIRST_DEAL,
+    "day_ended": 0.0, "pushed": [], "delayed": [], "taken": {},
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -43,7 +51,10 @@ class OpenPosition:
 
 @dataclass(slots=True)
 class Order:
-    """A resting or finished order; times in UTC epoch seconds. `price` is 0.0 for a market order."""
+    """A resting or finished order; times in UTC epoch seconds. `price` is 0.0 for a market order.
+
+    `expiration` is as it was asked for, on the server's clock; `expires` is when it takes effect, 0.0 for never.
+    """
 
     ticket: int
     symbol: str
@@ -63,6 +74,9 @@ class Order:
     filling: int = 0
     type_time: int = 0
     expiration: int = 0
+    stoplimit: float = 0.0
+    expires: float = 0.0
+    position_by: int = 0
 
 
 @dataclass(slots=True)
@@ -86,6 +100,10 @@ class Deal:
     at: float
 
 
+class StateError(ValueError):
+    """A state file can't be used; the text says why and what to do."""
+
+
 class Moved(Exception):
     """Another process changed the file since it was last read; what was decided on the old figures does not hold."""
 
@@ -96,8 +114,12 @@ class State:
     def __init__(self, path: Path, *, create: bool = False) -> None:
         if not create and not path.exists():
             raise FileNotFoundError(path)
+        self._path = path
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=DELETE")
+        try:
+            self._db.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.DatabaseError as problem:
+            raise StateError(f"{path} is no account of the simulated terminal: {problem}") from None
         self._db.execute("PRAGMA synchronous=FULL")
         self.meta: dict[str, Any] = {}
         self.positions: dict[int, OpenPosition] = {}
@@ -114,18 +136,9 @@ class State:
     def begin(self, *, meta: dict[str, Any], at: float) -> None:
         """Write a new account: its description and the deal of its first deposit."""
         self._db.executescript(SCHEMA)
-        counters = {
-            "balance": 0.0,
-            "credit": 0.0,
-            "processed": at,
-            "order": FIRST_ORDER,
-            "deal": FIRST_DEAL,
-            "pushed": [],
-            "delayed": [],
-        }
-        self.meta = {**meta, **counters}
+        self.meta = {**meta, **deepcopy(LIVING), "processed": at, "version": VERSION}
         with self.change():
-            for key in meta:
+            for key in (*meta, "version"):
                 self._put(key)
             deposit = float(meta["account"]["balance"])
             self.add_deal(Deal(self.next("deal"), 0, 0, "", 2, 0, 0, 0.0, 0.0, deposit, 0.0, 0.0, 0, "Deposit", at))
@@ -141,11 +154,22 @@ class State:
 
     def _load(self) -> None:
         self.revision += 1
-        self.meta = {k: json.loads(v) for k, v in self._db.execute("SELECT key, value FROM meta")}
+        self.meta = deepcopy(LIVING) | self._meta()
+        version = self.meta.get("version", 1)
+        if version > VERSION:
+            raise StateError(f"{self._path} is of version {version}, this program reads up to {VERSION}: update it")
         rows = self._db.execute("SELECT row FROM positions ORDER BY identifier")
         self.positions = {p.identifier: p for p in (OpenPosition(**json.loads(r[0])) for r in rows)}
         rows = self._db.execute("SELECT row FROM orders ORDER BY ticket")
         self.orders = {o.ticket: o for o in (Order(**json.loads(r[0])) for r in rows)}
+
+    def _meta(self) -> dict[str, Any]:
+        try:
+            return {k: json.loads(v) for k, v in self._db.execute("SELECT key, value FROM meta")}
+        except (sqlite3.DatabaseError, ValueError) as problem:
+            if isinstance(problem, sqlite3.OperationalError) and "locked" in str(problem):
+                raise
+            raise StateError(f"{self._path} is no account of the simulated terminal: {problem}") from None
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -159,7 +183,9 @@ class State:
             if self._version != -1 and self.reload_if_changed():
                 raise Moved
             yield
-            for key in ("balance", "credit", "processed", "order", "deal", "pushed", "delayed"):
+            if self.meta.get("version") != VERSION:
+                self.describe("version", VERSION)
+            for key in LIVING:
                 self._put(key)
         except BaseException:
             self._db.execute("ROLLBACK")
@@ -211,6 +237,11 @@ class State:
             (deal.ticket, deal.position_id, deal.order, deal.at, json.dumps(asdict(deal))),
         )
         self.meta["balance"] = round(self.meta["balance"] + deal.profit + deal.swap + deal.commission, 2)
+
+    def describe(self, key: str, value: Any) -> None:
+        """Change a part of the account's description ("account", "symbols"), inside a change."""
+        self.meta[key] = value
+        self._put(key)
 
     def deals(self, where: str, *args: float) -> list[Deal]:
         """Read deals by a condition on position_id, order_ticket or at."""

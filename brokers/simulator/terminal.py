@@ -14,6 +14,7 @@ from brokers.simulator.structs import DEFAULTS, Struct, make
 HELPER_TRIES = 10
 HELPER_DEVIATION = 10
 REQUOTE, PRICE_OFF, TOO_MANY = 10004, 10021, 10024
+SUCCESSES = {10008, 10009, 10010}
 
 
 class SimulatedTerminal(Reading):
@@ -31,7 +32,7 @@ class SimulatedTerminal(Reading):
         margin, equity = exchange.margin(), exchange.equity()
         if answer.retcode == 0 and request.get("action") == DEAL and not request.get("position"):
             setup = exchange.symbols[request["symbol"]]
-            margin = round(margin + exchange.books.margin_for(setup, answer.volume, answer.price), 2)
+            margin = round(exchange.margin_with(setup, int(request["type"]), answer.volume, answer.price), 2)
         balance = exchange.state.meta["balance"]
         values = {
             "retcode": answer.retcode,
@@ -66,7 +67,7 @@ class SimulatedTerminal(Reading):
             self._fail(IPC_TIMEOUT)
             return None
         answer = self._execute(exchange, request)
-        if answer.retcode == DONE and self.faults.take("reply_lost_after_execution"):
+        if answer.retcode in SUCCESSES and self.faults.take("reply_lost_after_execution"):
             self._fail(IPC_TIMEOUT)
             return None
         return self._result(exchange, request, answer)
@@ -140,7 +141,7 @@ class SimulatedTerminal(Reading):
         if symbol not in exchange.symbols or action not in (BUY, SELL):
             self._fail(CALL_FAILED)
             return None
-        return round(exchange.books.margin_for(exchange.symbols[symbol], float(volume), float(price)), 2)
+        return round(exchange.books.margin_for(exchange.symbols[symbol], action, float(volume), float(price)), 2)
 
     def order_calc_profit(
         self, action: int, symbol: str, volume: float, price_open: float, price_close: float, /

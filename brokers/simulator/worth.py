@@ -8,19 +8,20 @@ from numpy.typing import NDArray
 
 from brokers.simulator.account import SymbolSetup
 from brokers.simulator.books import BUY, Books
+from brokers.simulator.formulas import value_per_price
 from brokers.simulator.scan import ASKS, BIDS, CONSTANT, Floats
 from brokers.simulator.state import State
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The open positions of one symbol as columns; `lots_times_contract` is signed, plus for buys."""
+    """The open positions of one symbol as columns; `units` is what each gains per 1.0 of price, minus for sells."""
 
     identifiers: list[int]
     is_buy: NDArray[np.bool_]
     volume: Floats
     price_open: Floats
-    lots_times_contract: Floats
+    units: Floats
     swap: float
 
 
@@ -47,9 +48,19 @@ class Worth:
         return self._floating
 
     def margin(self, books: Books) -> float:
-        """Return the margin in use: of hedged volume only the larger side is charged."""
+        """Return the margin in use."""
         self._refresh(books)
         return self._margin
+
+    def margin_with(self, books: Books, setup: SymbolSetup, kind: int, volume: float, price: float) -> float:
+        """Return the margin that would be in use after one more position."""
+        self._refresh(books)
+        table = self._tables.get(setup.name)
+        own = 0.0 if table is None else self._margin_of(books, setup, table)
+        each = books.margin_for(setup, kind, volume, price)
+        sides = [(0.0, 0.0), (0.0, 0.0)] if table is None else list(self._sides(books, setup, table))
+        sides[kind] = (sides[kind][0] + volume, sides[kind][1] + each)
+        return self._margin - own + books.margin_together(setup, sides[0], sides[1])
 
     def exposures(self, books: Books) -> Floats:
         """Return a row for each symbol, as `scan.Lookout` wants them: what its positions are worth, linear in prices.
@@ -59,13 +70,17 @@ class Worth:
         self._refresh(books)
         found = np.zeros((len(books.symbols), 4))
         for n, name in enumerate(books.symbols):
-            table = self._tables.get(name)
-            if table is None or books.price(name) is None:
+            table, quote = self._tables.get(name), books.price(name)
+            if table is None or quote is None:
                 continue
-            units = table.lots_times_contract * books.profit_rate(books.symbols[name])
+            units = table.units * self._rates(books, books.symbols[name], np.where(table.is_buy, *quote))
             found[n, BIDS], found[n, ASKS] = units[table.is_buy].sum(), units[~table.is_buy].sum()
             found[n, CONSTANT] = table.swap - (units * table.price_open).sum()
         return found
+
+    def _rates(self, books: Books, setup: SymbolSetup, closing: Floats) -> Any:
+        """Return account currency per unit of profit, for positions that close at these prices."""
+        return 1.0 / closing if books.converts_itself(setup) else books.profit_rate(setup)
 
     def _refresh(self, books: Books) -> None:
         key = (self._state.revision, *(books.price(name) for name in books.symbols))
@@ -97,7 +112,7 @@ class Worth:
                 is_buy,
                 volume,
                 np.array([p.price_open for p in found]),
-                np.where(is_buy, 1, -1) * setup.contract_size * volume,
+                np.where(is_buy, 1, -1) * value_per_price(setup) * volume,
                 sum(p.swap for p in found),
             )
         return tables
@@ -107,11 +122,21 @@ class Worth:
         if quote is None:
             return [0.0] * len(table.identifiers)
         closing = np.where(table.is_buy, *quote)
-        gross = (closing - table.price_open) * np.where(table.is_buy, 1, -1) * setup.contract_size * table.volume
-        found: list[float] = (np.rint(gross * books.profit_rate(setup) * 100) / 100 + 0.0).tolist()
+        # In the order of Books.profit, so that both round alike
+        gross = (closing - table.price_open) * np.where(table.is_buy, 1, -1) * value_per_price(setup) * table.volume
+        rate = self._rates(books, setup, closing)
+        found: list[float] = (np.rint(gross * rate * 100) / 100 + 0.0).tolist()
         return found
 
+    def _sides(self, books: Books, setup: SymbolSetup, table: Table) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return lots and margin of the buys, and of the sells."""
+        kind = np.where(table.is_buy, 0, 1)
+        each = books.margin_lots(setup, table.price_open, kind, is_new=False) * table.volume
+        buys, sells = table.is_buy, ~table.is_buy
+        return (
+            (float(table.volume[buys].sum()), float(each[buys].sum())),
+            (float(table.volume[sells].sum()), float(each[sells].sum())),
+        )
+
     def _margin_of(self, books: Books, setup: SymbolSetup, table: Table) -> float:
-        each = setup.contract_size * table.volume / books.account.leverage
-        each = each * books.margin_rates(setup, table.price_open)
-        return float(max(each[table.is_buy].sum(), each[~table.is_buy].sum()))
+        return books.margin_together(setup, *self._sides(books, setup, table))
