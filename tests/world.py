@@ -144,7 +144,7 @@ class World:
 
     def by_hand(self) -> SimulatedTerminal:
         """Return a second terminal on the account, as a person at the broker would use it."""
-        terminal = SimulatedTerminal(self.state_file, clock=self.clock)
+        terminal = SimulatedTerminal(self.state_file, clock=self.clock, by_hand=True)
         assert terminal.initialize(login=1001, password="pw")
         return terminal
 

@@ -31,6 +31,7 @@ class Dealing:
     books: Books
     liquidity: Liquidity
     _ticks: dict[str, tuple[float, float, float] | None]
+    reason = EXPERT
 
     # Figures
 

@@ -101,7 +101,7 @@ def _deal(exchange: Exchange, setup: SymbolSetup, wish: Wish, ticket: int, *, ex
     if not execute:
         return Answer(0, "Done", volume=wish.volume, price=price)
     is_closing = position is not None and exchange.account.is_hedging
-    order = _order(setup, wish, position_id=position.identifier if is_closing and position is not None else 0)
+    order = _order(exchange, setup, wish, position_id=position.identifier if is_closing and position is not None else 0)
     return _answer(*exchange.market(order), wish.volume)
 
 
@@ -145,7 +145,9 @@ def _price_code(exchange: Exchange, setup: SymbolSetup, wish: Wish, price: float
     return 10004 if chance("requote", setup.name, now) * 100 < setup.requote_percent else None
 
 
-def _order(setup: SymbolSetup, wish: Wish, *, position_id: int = 0, expires: float = 0.0) -> Order:
+def _order(
+    exchange: Exchange, setup: SymbolSetup, wish: Wish, *, position_id: int = 0, expires: float = 0.0
+) -> Order:  # fmt: skip
     is_resting = wish.kind > 1
     return Order(
         ticket=0, symbol=setup.name, type=wish.kind, volume=wish.volume, volume_left=wish.volume,
@@ -153,6 +155,7 @@ def _order(setup: SymbolSetup, wish: Wish, *, position_id: int = 0, expires: flo
         placed=0.0, position_id=position_id, filling=wish.filling, type_time=wish.type_time if is_resting else 0,
         expiration=wish.expiration if wish.type_time > 1 and is_resting else 0,
         stoplimit=wish.stoplimit if wish.kind > 5 else 0.0, expires=expires,
+        reason=exchange.reason,
     )  # fmt: skip
 
 
@@ -189,7 +192,7 @@ def _place(exchange: Exchange, setup: SymbolSetup, wish: Wish, *, execute: bool)
         return refuse(code or 10022)
     if not execute:
         return Answer(0, "Done", volume=wish.volume, price=wish.price)
-    fill, state = exchange.place(_order(setup, wish, expires=expires))
+    fill, state = exchange.place(_order(exchange, setup, wish, expires=expires))
     if fill.volume:
         return _answer(fill, state, wish.volume)
     if state in (PLACED, PARTIAL):
@@ -219,7 +222,7 @@ def _close_by(exchange: Exchange, request: Mapping[str, Any], *, execute: bool) 
     if not execute:
         return Answer(0, "Done", volume=volume)
     wish = Wish.of({**request, "type": CLOSE_BY, "volume": volume}, setup)
-    order = _order(setup, wish, position_id=position.identifier)
+    order = _order(exchange, setup, wish, position_id=position.identifier)
     order.price, order.position_by = other.price_open, other.identifier
     return _answer(exchange.close_together(order, position, other), PLACED, volume)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from brokers.simulator.arguments import epoch, matches_group
 from brokers.simulator.constants import CONSTANTS
+from brokers.simulator.dealing import BY_HAND, EXPERT
 from brokers.simulator.exchange import Exchange
 from brokers.simulator.faults import Faults
 from brokers.simulator.server_time import to_utc
@@ -22,13 +23,14 @@ INVALID_ARGUMENTS = (-2, "Invalid arguments")
 
 
 class Connection:
-    """What all parts of the module share. `exchange` is None while there is no connection."""
+    """What all parts of the module share. With `by_hand`, orders say that a person sent them, and not a program."""
 
     __version__ = "5.0.6231"
     __author__ = "Simulated terminal"
 
-    def __init__(self, state_file: Path, *, clock: Clock) -> None:
+    def __init__(self, state_file: Path, *, clock: Clock, by_hand: bool = False) -> None:
         self.faults = Faults()
+        self._reason = BY_HAND if by_hand else EXPERT
         self._state_file = state_file
         self._clock = clock
         self._exchange: Exchange | None = None
@@ -60,6 +62,7 @@ class Connection:
                 self._exchange = Exchange(State(self._state_file), self._clock)
             except StateError as problem:
                 return self._fail((-10003, f"IPC initialize failed, {problem}"))
+            self._exchange.reason = self._reason
             self._selected = set(self._exchange.symbols)
         if "login" in options:
             return self.login(options.pop("login"), **{k: v for k, v in options.items() if k != "portable"})

@@ -79,10 +79,7 @@ def test_a_take_profit_is_booked_with_its_reason_events_and_money(world: World) 
 
 
 @pytest.mark.requirement("S0-26")
-def test_a_position_closed_by_a_person_is_told_apart(held: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from brokers.simulator import exchange
-
-    monkeypatch.setattr(exchange, "EXPERT", 0)
+def test_a_position_closed_by_a_person_is_told_apart(held: World) -> None:
     held.by_hand().Close("EURUSD")
     held.run(2)
     assert Order.objects.get().close_reason == "manual"
