@@ -13,6 +13,7 @@ from core.clock import Clock
 NETTING, EXCHANGE, HEDGING = 0, 1, 2
 PERCENT, MONEY = 0, 1
 CALC_MODES = {0, 1, 2, 3, 4, 5, 32, 33, 37, 38, 39, 64}
+FOREX_MODES = {0, 5}
 FUTURES_MODES = {1, 33}
 BOND_MODES = {37, 39}
 SWAP_MODES = range(9)
@@ -152,6 +153,7 @@ def create_account(
     """
     if state_file.exists():
         return False
+    _check_currencies(spec.currency, symbols)
     for symbol in symbols:
         source = feed if isinstance(feed, FeedSpec) else feed[symbol.priced_as]
         if source.kind != "script":
@@ -165,6 +167,21 @@ def create_account(
     )
     state.close()
     return True
+
+
+def _check_currencies(currency: str, symbols: Sequence[SymbolSetup]) -> None:
+    """Make sure that every profit can be booked. Raises ValueError with the symbol that is missing."""
+    pairs = [{s.currency_base, s.currency_profit} for s in symbols if s.calc_mode in FOREX_MODES]
+    reached, before = {currency}, set[str]()
+    while reached != before:
+        before = set(reached)
+        reached = reached.union(*(pair for pair in pairs if pair & reached))
+    for symbol in symbols:
+        if symbol.currency_profit not in reached:
+            missing = f"{symbol.currency_profit}{currency}"
+            raise ValueError(
+                f"symbols: {symbol.name} earns {symbol.currency_profit}: add one like {missing} to convert"
+            )
 
 
 def spec_from(plain: Mapping[str, Any]) -> AccountSpec:

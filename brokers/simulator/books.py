@@ -56,6 +56,15 @@ class Books:
         """Account currency per unit of the symbol's profit currency."""
         return self.rate(symbol.currency_profit)
 
+    def can_convert(self, symbol: SymbolSetup) -> bool:
+        """Whether there are prices to convert the symbol's profit and margin with."""
+        try:
+            self.profit_rate(symbol)
+            self.margin_for(symbol, BUY, 1.0, 1.0)
+        except ValueError:
+            return False
+        return True
+
     def converts_itself(self, symbol: SymbolSetup) -> bool:
         """Whether the symbol's own closing price converts its profit, as USDJPY's does on an account in USD."""
         return (

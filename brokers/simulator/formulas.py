@@ -6,11 +6,10 @@ reference §5.4). Where the specification has an initial margin, it takes the pl
 
 from typing import Any
 
-from brokers.simulator.account import BOND_MODES, FUTURES_MODES, SymbolSetup
+from brokers.simulator.account import BOND_MODES, FOREX_MODES, FUTURES_MODES, SymbolSetup
 
 FOREX, FUTURES, CFD, CFD_INDEX, CFD_LEVERAGE, FOREX_NO_LEVERAGE = range(6)
 EXCH_STOCKS, EXCH_FUTURES, COLLATERAL = 32, 33, 64
-FOREX_MODES = {FOREX, FOREX_NO_LEVERAGE}
 
 
 def is_forex(setup: SymbolSetup) -> bool:

@@ -73,7 +73,7 @@ def _closed(exchange: Exchange, symbol: str) -> int | None:
     """Return why nothing can be done with a symbol now."""
     if exchange.symbols[symbol].trade_mode == checks.DISABLED:
         return 10017
-    if exchange.books.price(symbol) is None:
+    if exchange.books.price(symbol) is None or not exchange.books.can_convert(exchange.symbols[symbol]):
         return 10021
     return None if exchange.is_open(symbol, exchange.clock.now().timestamp()) else 10018
 

@@ -138,8 +138,7 @@ class SimulatedTerminal(Reading):
         exchange = self._enter("order_calc_margin")
         if exchange is None:
             return None
-        if symbol not in exchange.symbols or action not in (BUY, SELL):
-            self._fail(CALL_FAILED)
+        if not self._calculates(exchange, symbol, action):
             return None
         return round(exchange.books.margin_for(exchange.symbols[symbol], action, float(volume), float(price)), 2)
 
@@ -150,11 +149,15 @@ class SimulatedTerminal(Reading):
         exchange = self._enter("order_calc_profit")
         if exchange is None:
             return None
-        if symbol not in exchange.symbols or action not in (BUY, SELL):
-            self._fail(CALL_FAILED)
+        if not self._calculates(exchange, symbol, action):
             return None
         setup = exchange.symbols[symbol]
         return exchange.books.profit(setup, action, float(volume), float(price_open), float(price_close))
+
+    def _calculates(self, exchange: Exchange, symbol: str, action: int) -> bool:
+        setup = exchange.symbols.get(symbol)
+        fits = setup is not None and action in (BUY, SELL) and exchange.books.can_convert(setup)
+        return fits or self._fail(CALL_FAILED)
 
     # The Python helpers of the package
 
