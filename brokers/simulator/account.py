@@ -178,10 +178,8 @@ def _check_currencies(currency: str, symbols: Sequence[SymbolSetup]) -> None:
         reached = reached.union(*(pair for pair in pairs if pair & reached))
     for symbol in symbols:
         if symbol.currency_profit not in reached:
-            missing = f"{symbol.currency_profit}{currency}"
-            raise ValueError(
-                f"symbols: {symbol.name} earns {symbol.currency_profit}: add one like {missing} to convert"
-            )
+            earned = symbol.currency_profit
+            raise ValueError(f"symbols: {symbol.name} earns {earned}: add one like {earned}{currency} to convert it")
 
 
 def spec_from(plain: Mapping[str, Any]) -> AccountSpec:

@@ -17,7 +17,7 @@ BY_DAY = 7
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A symbol, and what its prices are like: where they begin, the usual spread and move from tick to tick, in points."""
+    """A symbol, and what its prices are like: where they begin, and in points the spread and the move between ticks."""
 
     setup: SymbolSetup
     price: float
