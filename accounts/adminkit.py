@@ -37,7 +37,7 @@ from core.clock import Clock, SystemClock
 M = TypeVar("M", bound=Model)
 F = TypeVar("F", bound=Callable[..., Any])
 CLOCK: Clock = SystemClock()
-OWN_PASSWORD = "own_password"
+OWN_PASSWORD = "own_password"  # noqa: S105 - a field's name
 REASON_LENGTH_MAX = 300
 
 # Unfold is untyped: Django's own classes stand in for its bases while types are checked.

@@ -8,7 +8,7 @@ from accounts.credentials import decrypt
 from accounts.models import AccountSnapshot, ServerOffset, TradingAccount
 from brokers.gateway import ClockOffset
 
-PASSWORD_FIELD = "password_encrypted"
+PASSWORD_FIELD = "password_encrypted"  # noqa: S105 - a column's name
 PAIRING_FIELD = "pairing_encrypted"
 
 

@@ -13,7 +13,7 @@ FILLING_BY_MASK = 2
 class Grade(StrEnum):
     """What a check says: fine, worth knowing, or no entries until it is put right."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a grade
     WARN = "warn"
     BLOCK = "block"
 

@@ -26,7 +26,7 @@ class SeededIds:
     """Repeatable tokens: the same seed gives the same sequence."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
 
     def token(self, length: int = 10) -> str:
         return "".join(self._random.choice(ALPHABET) for _ in range(length))

@@ -9,6 +9,7 @@ import base64
 import binascii
 import difflib
 import os
+import stat
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 BASE_DIR = Path(__file__).resolve().parent.parent
 CREDENTIAL_KEY_BYTES = 32
 SECRET_KEY_LENGTH_MIN = 50
+SECRET_KEY_DIFFERENT_MIN = 16  # 50 random characters never have fewer
 PREFIX = "TRADING_"
 # Read by the engine's and the tests' own entry points, so not a mistyped setting.
 FOREIGN_VARIABLES = frozenset({"TRADING_TEST_BROWSER"})
@@ -149,6 +151,12 @@ class Env(BaseSettings):
             missing = [name.upper() for name in required if name not in self.model_fields_set]
             if missing:
                 raise ValueError(f"{', '.join(missing)}: required when TRADING_ENV=production, there is no default")
+            secret = self.secret_key.get_secret_value() if self.secret_key else ""
+            if len(set(secret)) < SECRET_KEY_DIFFERENT_MIN:
+                raise ValueError(
+                    "SECRET_KEY: is not random; make one with `python -c 'import secrets; "
+                    "print(secrets.token_urlsafe(64))'`"
+                )
             if self.debug:
                 raise ValueError("DEBUG: must be off when TRADING_ENV=production")
             if "*" in self.allowed_hosts:
@@ -186,12 +194,19 @@ class _SecretFiles(PydanticBaseSettingsSource):
             if os.environ.get(name):
                 raise EnvError(f"{name}: set {name} or {name}_FILE, not both")
             try:
+                if variables.get("TRADING_ENV") == "production" and _everyone_reads(Path(path)):
+                    raise EnvError(f"{name}_FILE: everyone on the host can read the file; `chmod o= {path}`")
                 found[name.lower()] = Path(path).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise EnvError(f"{name}_FILE: the file can't be read ({type(error).__name__})") from None
             if not found[name.lower()]:
                 raise EnvError(f"{name}_FILE: the file is empty")
         return found
+
+
+def _everyone_reads(path: Path) -> bool:
+    """Tell whether any account of the host may read a file; Windows keeps that elsewhere."""
+    return os.name == "posix" and bool(path.stat().st_mode & stat.S_IROTH)
 
 
 def secret_names() -> list[str]:

@@ -245,12 +245,12 @@ class State:
 
     def deals(self, where: str, *args: float) -> list[Deal]:
         """Read deals by a condition on position_id, order_ticket or at."""
-        rows = self._db.execute(f"SELECT row FROM deals WHERE {where} ORDER BY ticket", args)
+        rows = self._db.execute(f"SELECT row FROM deals WHERE {where} ORDER BY ticket", args)  # noqa: S608 - a condition written here
         return [Deal(**json.loads(r[0])) for r in rows]
 
     def history(self, where: str, *args: float) -> list[Order]:
         """Read finished orders by a condition on ticket, position_id or done."""
-        rows = self._db.execute(f"SELECT row FROM history_orders WHERE {where} ORDER BY ticket", args)
+        rows = self._db.execute(f"SELECT row FROM history_orders WHERE {where} ORDER BY ticket", args)  # noqa: S608 - a condition written here
         return [Order(**json.loads(r[0])) for r in rows]
 
     def _put(self, key: str) -> None:

@@ -9,7 +9,7 @@ from tradingsite import env
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.b64encode(bytes(range(32, 64))).decode()
-SECRET = "x7" * 30
+SECRET = "k3yB0ard-cat9_WalksOver~Every*Button+of(this)Desk=74Times"
 PRODUCTION = {
     "TRADING_ENV": "production",
     "SECRET_KEY": SECRET,
@@ -133,3 +133,23 @@ def test_a_mistyped_name_in_the_file_is_refused(tmp_path: Path) -> None:
 
 def test_the_first_key_encrypts() -> None:
     assert list(env.parse_key_ring(f"new:{KEY}, old:{OTHER_KEY}")) == ["new", "old"]
+
+
+def test_production_refuses_a_secret_key_that_is_not_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {**PRODUCTION, "SECRET_KEY": "secret" * 10})
+    with pytest.raises(env.EnvError, match="SECRET_KEY: is not random") as caught:
+        env.read()
+    assert "secretsecret" not in str(caught.value)
+
+
+@pytest.mark.skipif("os.name != 'posix'", reason="Windows keeps a file's rights elsewhere")
+def test_production_refuses_a_secret_that_everyone_can_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "secret_key"
+    file.write_text(SECRET)
+    without = {name: value for name, value in PRODUCTION.items() if name != "SECRET_KEY"}
+    given(monkeypatch, {**without, "SECRET_KEY_FILE": str(file)})
+    file.chmod(0o644)
+    with pytest.raises(env.EnvError, match="SECRET_KEY_FILE: everyone on the host can read the file"):
+        env.read()
+    file.chmod(0o640)
+    assert env.read().secret_key is not None
