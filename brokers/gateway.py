@@ -53,14 +53,22 @@ class ClockOffset:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a broker can do; nothing is assumed."""
+    """What a broker can do; nothing is assumed. The texts are S2's comparison, and what the Brokers page shows.
 
+    `identity`: what of ours a position keeps, of "magic", "comment", "client id" and "tag".
+    """
+
+    title: str
     identity: frozenset[str]
     margin_modes: frozenset[MarginMode]
     server_side_stops: bool
     streaming: bool
     history: bool
     process_per_terminal: bool
+    magic: str
+    trade_id: str
+    filtered_by: str
+    manual_trades: str
 
 
 class Gateway(Protocol):

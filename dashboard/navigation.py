@@ -39,6 +39,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Commands", "terminal", "events_command"),
             ("Blocks", "block", "risk_block"),
             ("Symbols", "currency_exchange", "accounts_symbol"),
+            ("Brokers", "hub", "brokers"),
         ),
     ),
     (
@@ -50,6 +51,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
 )
+
+FIXED = ("admin:index", "live", "brokers")
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -63,7 +66,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _item(request: HttpRequest, title: str, icon: str, name: str) -> dict[str, Any] | None:
-    fixed = name in ("admin:index", "live")
+    fixed = name in FIXED
     if not fixed and not _may_see(request, name):
         return None
     try:

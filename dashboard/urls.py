@@ -3,6 +3,9 @@
 from django.contrib import admin
 from django.urls import path
 
-from dashboard.views import live
+from dashboard.views import brokers, live
 
-urlpatterns = [path("admin/live/", admin.site.admin_view(live), name="live")]
+urlpatterns = [
+    path("admin/live/", admin.site.admin_view(live), name="live"),
+    path("admin/brokers/", admin.site.admin_view(brokers), name="brokers"),
+]

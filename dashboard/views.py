@@ -9,6 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
+from brokers.catalogue import CATALOGUE, comparison
 from core.clock import Clock, SystemClock
 from dashboard.equity import equity_lines
 from dashboard.selectors import live_snapshot
@@ -49,6 +50,14 @@ def live(request: HttpRequest) -> HttpResponse:
     """Show accounts, open cycles, events and engine, all moving."""
     context = {**admin.site.each_context(request), "title": "Live", "live": page_data(request)}
     return TemplateResponse(request, "dashboard/live.html", context)
+
+
+@require_safe
+def brokers(request: HttpRequest) -> HttpResponse:
+    """Compare what the brokers' gateways can do, as their code says it (S2)."""
+    titles = [found.title for found in CATALOGUE]
+    context = {**admin.site.each_context(request), "title": "Brokers", "titles": titles, "rows": comparison()}
+    return TemplateResponse(request, "dashboard/brokers.html", context)
 
 
 def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:

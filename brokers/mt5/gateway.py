@@ -43,12 +43,17 @@ class Mt5Gateway:
     """Implements brokers.gateway.Gateway. `terminal` is the real module, or a simulated terminal."""
 
     capabilities = Capabilities(
+        title="MetaTrader 5",
         identity=frozenset({"magic", "comment"}),
         margin_modes=frozenset({MarginMode.HEDGING, MarginMode.NETTING, MarginMode.EXCHANGE}),
         server_side_stops=True,
         streaming=False,
         history=True,
         process_per_terminal=True,
+        magic="the magic number of every order, position and deal",
+        trade_id="position identifier, which never changes; the ticket is named in requests",
+        filtered_by="magic, at our side; history by time or position",
+        manual_trades="magic 0, and the deal's reason says client, mobile or web",
     )
 
     def __init__(

@@ -5,6 +5,7 @@ import hmac
 import re
 import socket
 import ssl
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -168,6 +169,8 @@ class RemoteTerminal:
 
 class RemoteMt5Gateway(Mt5Gateway):
     """The MetaTrader 5 gateway through an agent, which lets an intent pass once and only for the newest holder."""
+
+    capabilities = replace(Mt5Gateway.capabilities, title="MetaTrader 5, remote agent", process_per_terminal=False)
 
     def __repr__(self) -> str:
         return f"Remote{super().__repr__()}"

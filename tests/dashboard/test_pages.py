@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import escape
 
 from accounts.models import User
+from brokers.catalogue import CATALOGUE
 from cycles.models import Cycle
 from dashboard.selectors import live_snapshot
 from tests.dashboard.desks import START, Desk, build_desk, build_process
@@ -26,19 +28,27 @@ def logged_in(user: User) -> Client:
     return client
 
 
-@pytest.mark.parametrize("address", ["admin:index", "live"])
+@pytest.mark.parametrize("address", ["admin:index", "live", "brokers"])
 def test_pages_need_a_login(client: Client, address: str) -> None:
     answer = client.get(reverse(address))
     assert answer.status_code == 302
     assert "login" in answer["Location"]
 
 
-@pytest.mark.parametrize("address", ["admin:index", "live"])
+@pytest.mark.parametrize("address", ["admin:index", "live", "brokers"])
 def test_who_has_no_role_sees_empty_pages(desk: Desk, address: str) -> None:
     answer = logged_in(desk.cem).get(reverse(address))
     assert answer.status_code == 200
     assert b"100100" not in answer.content
     assert b"Demo-Server" not in answer.content
+
+
+@pytest.mark.requirement("S2-30", "S2-44")
+def test_the_brokers_page_compares_gateways_as_their_code_says(desk: Desk) -> None:
+    page = logged_in(desk.ben).get(reverse("brokers")).content.decode()
+    for found in CATALOGUE:
+        for text in (found.title, found.magic, found.trade_id, found.filtered_by, found.manual_trades):
+            assert escape(text) in page
 
 
 def test_a_snapshot_holds_accounts_bots_cycles_legs_events_and_engine(desk: Desk) -> None:
