@@ -12,7 +12,16 @@ from tempfile import TemporaryDirectory
 from brokers.simulator.account import AccountSpec, SymbolSetup, create_account, demo_symbols
 from brokers.simulator.feed import FeedSpec
 from brokers.simulator.module import install
-from brokers.simulator.recordings import HistoryError, keep, read_history
+from brokers.simulator.recordings import (
+    HistoryError,
+    Recording,
+    TickRecording,
+    has_ticks,
+    keep,
+    keep_ticks,
+    read_history,
+    read_ticks,
+)
 from brokers.simulator.terminal import SimulatedTerminal
 from core.clock import SystemClock
 
@@ -31,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run.add_argument("--balance", type=float, default=10_000.0, help="first deposit of a new account, USD")
     prices = run.add_mutually_exclusive_group()
     prices.add_argument("--seed", type=int, help="prices of a model with this seed instead of recorded EURUSD of 2017")
-    prices.add_argument("--history", type=Path, help="bars of MetaTrader 5, HistData, Dukascopy, or a plain CSV")
+    prices.add_argument(
+        "--history", type=Path, help="bars or ticks of MetaTrader 5, HistData, Dukascopy, or a plain CSV"
+    )
     run.add_argument("--symbol", help="symbol of --history (default: read from the file's name)")
     run.add_argument("--start", type=datetime.fromisoformat, help="where in --history prices begin, UTC")
     run.add_argument("--speed", type=float, default=1.0, help="recorded prices run so many times faster than life")
@@ -74,17 +85,24 @@ def _run(options: argparse.Namespace, state_file: Path) -> None:
 def _from_history(
     options: argparse.Namespace, state_file: Path, anchor: datetime
 ) -> tuple[FeedSpec, list[SymbolSetup]]:
-    """Keep a file's bars beside the account, which needs them as long as it lives. Raises HistoryError."""
+    """Keep a file's prices beside the account, which needs them as long as it lives. Raises HistoryError."""
     named = re.search(r"[A-Za-z]{6}", options.history.name)
     name = options.symbol or (named[0].upper() if named else "")
     if not re.fullmatch(r"[A-Z]{6}", name):
         raise HistoryError("the file's name tells no symbol: add --symbol, for example --symbol GBPUSD")
-    recording = read_history(options.history)
     start = options.start.replace(tzinfo=options.start.tzinfo or UTC) if options.start is not None else None
-    first = recording.index_at(start) if start is not None else 0
     kept = state_file.resolve().with_suffix(f".{name.lower()}.npz")
-    keep(recording, kept)
-    feed = FeedSpec.recorded(str(kept), anchor=anchor, speed=options.speed, first_bar=first)
+    recording: Recording | TickRecording
+    if has_ticks(options.history):
+        recording = read_ticks(options.history)
+        keep_ticks(recording, kept)
+        first = recording.index_at(start) if start is not None else 0
+        feed = FeedSpec.ticks(str(kept), anchor=anchor, speed=options.speed, first_tick=first)
+    else:
+        recording = read_history(options.history)
+        keep(recording, kept)
+        first = recording.index_at(start) if start is not None else 0
+        feed = FeedSpec.recorded(str(kept), anchor=anchor, speed=options.speed, first_bar=first)
     setup = SymbolSetup(name, digits=recording.digits, currency_base=name[:3], currency_profit=name[3:])
     return feed, [setup]
 

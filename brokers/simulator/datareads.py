@@ -9,12 +9,14 @@ from brokers.simulator.server_time import offset
 from brokers.simulator.structs import RATES_DTYPE, TICKS_DTYPE
 
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86_400, 604_800
+# Stands for calendar months, none of which is longer
+MONTH = 31 * DAY
 TIMEFRAME_SECONDS = {
     **{n: n * MINUTE for n in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)},
     **{16384 + n: n * HOUR for n in (1, 2, 3, 4, 6, 8, 12)},
     16408: DAY,
     32769: WEEK,
-    49153: 30 * DAY,
+    49153: MONTH,
 }
 # The epoch was a Thursday
 SUNDAY = 3 * DAY
@@ -22,37 +24,47 @@ BARS_MAX = 100_000
 # A week of 0.4-second ticks; longer requests are cut, as a terminal without more downloaded history does
 TICKS_MAX = 2_000_000
 CHUNK_SECONDS = 6 * HOUR
+CHUNKS_MAX = 4 * 366
 
 
 def bars(exchange: Exchange, symbol: str, seconds: int, first: float, last: float) -> NDArray[np.void]:
     """Return the bars whose opening times, on the server's clock, lie in first … last; ticks up to now only.
 
-    Bars without a tick do not exist. Weeks begin on Sunday; a month is thirty days from the epoch.
+    Bars without a tick do not exist. Weeks begin on Sunday, months on their first day.
     """
     kind = exchange.account.server_clock
     now = exchange.clock.now().timestamp()
-    shift_of_week = SUNDAY if seconds == WEEK else 0
     rows: list[NDArray[np.void]] = []
-    start = np.floor((first - shift_of_week) / seconds) * seconds + shift_of_week
-    if start < first:
-        start += seconds
-    step = max(seconds, CHUNK_SECONDS // seconds * seconds)
-    while start <= last and len(rows) * (step // seconds) < BARS_MAX:
-        end = min(start + step, last + seconds)
+    start = float(openings(np.array([first]), seconds)[0])
+    stop = min(last + seconds, now + offset(kind, now))
+    while start <= stop and len(rows) < CHUNKS_MAX:
+        end = min((start // CHUNK_SECONDS + 1) * CHUNK_SECONDS, np.floor(stop) + 1)
         shift = offset(kind, start - offset(kind, start))
-        rows.append(_bars_within(exchange, symbol, seconds, start - shift, min(end - shift, now), shift, shift_of_week))
-        start += step
-    table = np.concatenate(rows) if rows else np.zeros(0, RATES_DTYPE)
-    return table[(table["time"] >= first) & (table["time"] <= last)]
+        rows.append(_bars_within(exchange, symbol, seconds, start - shift, min(end - shift, now), shift))
+        if end - shift >= now:
+            break
+        start = end
+    table = _joined(np.concatenate(rows)) if rows else np.zeros(0, RATES_DTYPE)
+    return table[(table["time"] >= first) & (table["time"] <= last)][:BARS_MAX]
+
+
+def openings(at: NDArray[np.float64], seconds: int) -> NDArray[np.int64]:
+    """Return when the bars of times open, all on one clock."""
+    if seconds == MONTH:
+        return at.astype("datetime64[s]").astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
+    shift = SUNDAY if seconds == WEEK else 0
+    return np.floor((at - shift) / seconds).astype(np.int64) * seconds + shift
 
 
 def _bars_within(
-    exchange: Exchange, symbol: str, seconds: int, begin: float, end: float, shift: int, shift_of_week: int
+    exchange: Exchange, symbol: str, seconds: int, begin: float, end: float, shift: int
 ) -> NDArray[np.void]:
-    ticks = exchange.feeds[symbol].between(begin - 1e-6, end, history=True)
+    """Return the bars of the ticks with begin ≤ time < end, and of those at `end` when that is now."""
+    until = end if end >= exchange.clock.now().timestamp() else end - 1e-6
+    ticks = exchange.feeds[symbol].between(begin - 1e-6, until, history=True)
     if not len(ticks):
         return np.zeros(0, RATES_DTYPE)
-    opened = np.floor((ticks.at + shift - shift_of_week) / seconds).astype(np.int64) * seconds + shift_of_week
+    opened = openings(ticks.at + shift, seconds)
     starts = np.flatnonzero(np.diff(opened, prepend=opened[0] - 1))
     ends = np.append(starts[1:], len(opened)) - 1
     table = np.zeros(len(starts), RATES_DTYPE)
@@ -62,6 +74,20 @@ def _bars_within(
     table["tick_volume"] = ends - starts + 1
     point = exchange.symbols[symbol].point
     table["spread"] = np.round(np.minimum.reduceat(ticks.ask - ticks.bid, starts) / point)
+    return table
+
+
+def _joined(parts: NDArray[np.void]) -> NDArray[np.void]:
+    """Join the parts of bars that were read in pieces."""
+    if not len(parts):
+        return parts
+    starts = np.flatnonzero(np.diff(parts["time"], prepend=parts["time"][0] - 1))
+    table = parts[starts]
+    table["close"] = parts["close"][np.append(starts[1:], len(parts)) - 1]
+    table["high"] = np.maximum.reduceat(parts["high"], starts)
+    table["low"] = np.minimum.reduceat(parts["low"], starts)
+    table["tick_volume"] = np.add.reduceat(parts["tick_volume"], starts)
+    table["spread"] = np.minimum.reduceat(parts["spread"], starts)
     return table
 
 

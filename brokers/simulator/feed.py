@@ -2,7 +2,8 @@
 
 A recorded feed expands bars into ticks along a seeded path (open, the two extremes in a seeded order, close) and runs
 `speed` times faster than life from its anchor on; weekends are not in the recording, and at its end it runs backwards,
-so that prices never jump. A model feed adds seeded noise of many periods to a start price. A script says each tick.
+so that prices never jump. A tick feed replays recorded ticks, weekends included, and ends with them. A model feed makes
+prices from a seed (model.py). A script says each tick.
 """
 
 import math
@@ -14,12 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from brokers.simulator.recordings import load
+from brokers.simulator.model import TICK_MS, Market, noise
+from brokers.simulator.recordings import load, load_ticks
 from brokers.simulator.scan import Floats, Ticks
 
-Uints = NDArray[np.uint64]
-TICK_SECONDS = 0.4
-OCTAVES = range(3, 20)
+TICK_SECONDS = TICK_MS / 1000
 
 
 class Prices(Protocol):
@@ -82,6 +82,11 @@ class FeedSpec:
         return cls("recorded", anchor, seed, speed, dataset, spread_points, first_bar=first_bar)
 
     @classmethod
+    def ticks(cls, dataset: str, *, anchor: datetime, speed: float = 1.0, first_tick: int = 0) -> "FeedSpec":
+        """Replay recorded ticks from `first_tick` on, `speed` times faster than life."""
+        return cls("ticks", anchor, 1, speed, dataset, first_bar=first_tick)
+
+    @classmethod
     def model(
         cls,
         *,
@@ -91,7 +96,10 @@ class FeedSpec:
         volatility_points: float = 3.0,
         spread_points: int = 10,
     ) -> "FeedSpec":
-        """Make prices from a seed; `volatility_points` is the typical move from tick to tick."""
+        """Make prices from a seed.
+
+        `volatility_points` is the typical move from tick to tick, `spread_points` the spread, both in a normal hour.
+        """
         return cls("model", anchor, seed, 1.0, "", spread_points, start_price, volatility_points)
 
     @classmethod
@@ -128,6 +136,18 @@ class Feed:
             [(self._anchor + s, b, a) for s, b, a in spec.scripts.get(symbol, ())] + list(pushed)
         )
 
+        self._market = Market(round(self._anchor * 1000), self._seed)
+        self._known = self._replayed() if spec.kind == "ticks" else None
+
+    @property
+    def _seed(self) -> np.uint64:
+        return np.uint64(self.spec.seed) ^ np.uint64(sum(ord(c) * 257**i for i, c in enumerate(self.symbol)) % 2**32)
+
+    def _replayed(self) -> TickPrices:
+        ticks = load_ticks(self.spec.dataset).ticks
+        first = float(ticks.at[self.spec.first_bar])
+        return TickPrices(Ticks(self._anchor + (ticks.at - first) / self.spec.speed, ticks.bid, ticks.ask))
+
     def push(self, at: float, bid: float, ask: float) -> None:
         """Say one more tick."""
         self._said.append((at, bid, ask))
@@ -135,6 +155,8 @@ class Feed:
 
     def between(self, after: float, until: float, *, history: bool = False) -> Ticks:
         """Return the ticks with after < time ≤ until; with `history` also what charts show from before the anchor."""
+        if self._known is not None:
+            return self._known.between(after if history else max(after, self._before), until)
         if self.spec.kind == "script":
             found = [t for t in self._said if after < t[0] <= until]
             table = np.array(found, dtype=float).reshape(-1, 3)
@@ -144,37 +166,40 @@ class Feed:
         last = int(np.floor((until - self._anchor) / TICK_SECONDS + 1e-9))
         return self._numbered(np.arange(first, last + 1, dtype=np.int64))
 
+    @property
+    def _before(self) -> float:
+        """The last moment before the anchor."""
+        return math.nextafter(self._anchor, -math.inf)
+
     def latest(self, at: float) -> tuple[float, float, float] | None:
         """Return the newest tick at or before a time, (time, bid, ask); None before the first."""
+        if self._known is not None:
+            return self._known.latest(at) if at >= self._anchor else None
         if self.spec.kind == "script":
             return next((t for t in reversed(self._said) if t[0] <= at), None)
         number = int(np.floor((at - self._anchor) / TICK_SECONDS + 1e-9))
+        if number >= 0 and self.spec.kind == "model":
+            anchor = self._market.anchor_ms
+            number = (self._market.last_open(anchor + number * TICK_MS) - anchor) // TICK_MS
         if number < 0:
             return None
         tick = self._numbered(np.array([number], dtype=np.int64))
         return float(tick.at[0]), float(tick.bid[0]), float(tick.ask[0])
 
     def _numbered(self, numbers: NDArray[np.int64]) -> Ticks:
-        seed = np.uint64(self.spec.seed) ^ np.uint64(sum(ord(c) * 257**i for i, c in enumerate(self.symbol)) % 2**32)
-        if self.spec.kind == "recorded":
-            ask = _recorded(self.spec, numbers, seed, self.point)
-        else:
-            ask = _modelled(self.spec, numbers, seed, self.point)
         digits = round(-math.log10(self.point))
-        ask = np.round(ask, digits)
-        bid = np.round(ask - self.spec.spread_points * self.point, digits)
+        spread = self.spec.spread_points * self.point
         at = np.asarray(self._anchor + numbers * TICK_SECONDS, dtype=np.float64)
-        return Ticks(at, bid, ask)
-
-
-def _hash(numbers: Uints, seed: np.uint64) -> Floats:
-    """Return repeatable noise in 0…1 for each number (SplitMix64's finaliser, Steele et al. 2014)."""
-    with np.errstate(over="ignore"):
-        x = numbers * np.uint64(0x9E3779B97F4A7C15) + seed * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
-    return (x >> np.uint64(11)).astype(np.float64) / 2**53
+        if self.spec.kind == "recorded":
+            ask = np.round(_recorded(self.spec, numbers, self._seed, self.point), digits)
+            return Ticks.of(at, ask - spread, ask, digits)
+        market, tenths, is_open = self._market.at(self._market.anchor_ms + numbers * TICK_MS)
+        jitter = noise(numbers.astype(np.uint64), self._seed + np.uint64(3)) - 0.5
+        moved = (self._market.walk(market) + jitter) * self.spec.volatility_points * self.point
+        bid = np.round(self.spec.start_price + moved - spread / 2, digits)
+        points = np.maximum(1, self.spec.spread_points * tenths // 10)
+        ask = bid + points * self.point
+        return Ticks.of(at[is_open], bid[is_open], ask[is_open], digits)
 
 
 def _recorded(spec: FeedSpec, numbers: NDArray[np.int64], seed: np.uint64, point: float) -> Floats:
@@ -187,7 +212,7 @@ def _recorded(spec: FeedSpec, numbers: NDArray[np.int64], seed: np.uint64, point
     index = np.clip(within.astype(np.int64), 0, len(bars) - 1)
     share = np.clip(within - index, 0.0, 1.0)
     o, h, low, c = (bars[index, i] for i in range(4))
-    high_first = _hash(index.astype(np.uint64), seed) < 0.5
+    high_first = noise(index.astype(np.uint64), seed) < 0.5
     first, second = np.where(high_first, h, low), np.where(high_first, low, h)
     third = 1 / 3
     path = np.where(
@@ -199,20 +224,5 @@ def _recorded(spec: FeedSpec, numbers: NDArray[np.int64], seed: np.uint64, point
             second + (c - second) * (share - 2 * third) / third,
         ),
     )
-    noise = (_hash(numbers.astype(np.uint64), seed + np.uint64(1)) - 0.5) * 6 * point
-    return np.asarray(path + noise, dtype=np.float64)
-
-
-def _modelled(spec: FeedSpec, numbers: NDArray[np.int64], seed: np.uint64, point: float) -> Floats:
-    """Sum smooth noise of doubling periods, each as strong as the root of its period: near to a random walk."""
-    total = np.zeros(len(numbers))
-    for octave in OCTAVES:
-        period = float(2**octave)
-        cell, share = np.divmod(numbers / period, 1.0)
-        smooth = share * share * (3 - 2 * share)
-        octave_seed = seed + np.uint64(octave * 7919)
-        a = _hash(cell.astype(np.int64).astype(np.uint64), octave_seed) - 0.5
-        b = _hash(cell.astype(np.int64).astype(np.uint64) + np.uint64(1), octave_seed) - 0.5
-        total += (a + (b - a) * smooth) * np.sqrt(period)
-    noise = _hash(numbers.astype(np.uint64), seed + np.uint64(3)) - 0.5
-    return np.asarray(spec.start_price + (total + noise) * spec.volatility_points * point, dtype=np.float64)
+    jitter = (noise(numbers.astype(np.uint64), seed + np.uint64(1)) - 0.5) * 6 * point
+    return np.asarray(path + jitter, dtype=np.float64)

@@ -10,8 +10,8 @@ import pytest
 
 from brokers.simulator.feed import Feed, FeedSpec
 from brokers.simulator.recordings import HistoryError, Recording, keep, load, read_history
+from tests.realdata import GBPUSD_BID, needs_real_data
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "gbpusd-m1-bid-2012.csv.gz"
 FORMATS = {
     "metatrader5": """
         <DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>
@@ -126,8 +126,8 @@ def test_ticks_stay_within_each_bar_but_for_the_noise(tmp_path: Path) -> None:
     assert len(ticks) == 150
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="real market data lies beside the project, and not here")
+@needs_real_data
 def test_a_month_of_real_minutes_is_read() -> None:
-    found = read_history(SHARED)
+    found = read_history(GBPUSD_BID)
     assert (len(found.bars), found.seconds, found.digits) == (30_117, 60, 5)
     assert timedelta(seconds=int(found.starts[-1] - found.starts[0])) > timedelta(days=28)

@@ -5,32 +5,35 @@ CSV, and any CSV whose header names time, open, high, low and close. A file may 
 """
 
 import csv
-import gzip
 import re
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brokers.simulator.recordings.lines import (
+    HISTDATA_BEHIND_UTC,
+    HistoryError,
+    any_time,
+    at_time,
+    decimals,
+    header,
+    read_lines,
+)
+from brokers.simulator.scan import Ticks
 from brokers.simulator.server_time import to_utc
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent.parent / "data"
 SHIPPED_BAR_SECONDS = 3600
 DIGITS_MAX = 8
-# HistData's files are in Eastern Standard Time all year
-HISTDATA_BEHIND_UTC = timedelta(hours=5)
-DUKASCOPY_TIME = re.compile(r"\d\d\.\d\d\.\d{4} ")
+# Bid and ask bars that a broker recorded one by one cross now and then: in one of a hundred minutes of real ones
+CROSSED_MAX = 0.1
 Row = tuple[float, list[str]]
 Floats = NDArray[np.float64]
-
-
-class HistoryError(ValueError):
-    """A file can't be used; the text names file, line and reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,7 @@ def keep(recording: Recording, path: Path) -> None:
 
 def read_history(path: Path) -> Recording:
     """Read bars of any of the formats. Raises HistoryError with file, line and reason."""
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = [line for line in (raw.strip() for raw in content.decode("utf-8-sig").splitlines()) if line]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as problem:
-        raise HistoryError(f"{path}: can't be read ({type(problem).__name__})") from None
-    if not lines:
-        raise HistoryError(f"{path}: the file is empty")
+    lines = read_lines(path)
     parse, skip = _format(lines[0], path)
     starts: list[int] = []
     bars: list[list[float]] = []
@@ -104,7 +101,7 @@ def read_history(path: Path) -> Recording:
             raise HistoryError(f"{path}: line {number}: its time is not after the one before")
         starts.append(int(at))
         bars.append(prices)
-        digits = max(digits, *(len(text.rpartition(".")[2]) if "." in text else 0 for text in texts))
+        digits = max(digits, *map(decimals, texts))
     if len(bars) < 2:
         raise HistoryError(f"{path}: two bars are needed at least")
     steps, counts = np.unique(np.diff(starts), return_counts=True)
@@ -120,8 +117,7 @@ def _format(first: str, path: Path) -> tuple[Callable[[str], Row], int]:
         return _histdata_ascii, 0
     if re.match(r"\d{4}\.\d\d\.\d\d,\d\d:\d\d,", first):
         return _histdata_metatrader, 0
-    names = [name.strip().strip('"').lower() for name in first.split(",")]
-    times = [n for n, name in enumerate(names) if name in ("time", "gmt time", "timestamp", "date", "datetime")]
+    names, times = header(first)
     columns = [names.index(name) for name in ("open", "high", "low", "close") if name in names]
     if len(times) == 1 and len(columns) == 4:
         return _with_header(times[0], columns), 1
@@ -134,38 +130,59 @@ def _format(first: str, path: Path) -> tuple[Callable[[str], Row], int]:
 def _metatrader(line: str) -> Row:
     parts = line.split("\t")
     has_time = ":" in parts[1]
-    text = f"{parts[0]} {parts[1]}" if has_time else f"{parts[0]} 00:00:00"
-    at = datetime.strptime(text, "%Y.%m.%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    at = at_time(parts[0].replace(".", ""), parts[1] if has_time else "00:00:00")
     return to_utc("ny+7", at), parts[2:6] if has_time else parts[1:5]
 
 
 def _histdata_ascii(line: str) -> Row:
     parts = line.split(";")
-    return _eastern(parts[0], "%Y%m%d %H%M%S"), parts[1:5]
+    date, clock = parts[0].split(" ")
+    return at_time(date, f"{clock[:2]}:{clock[2:4]}:{clock[4:6]}") + HISTDATA_BEHIND_UTC, parts[1:5]
 
 
 def _histdata_metatrader(line: str) -> Row:
     parts = line.split(",")
-    return _eastern(f"{parts[0]} {parts[1]}", "%Y.%m.%d %H:%M"), parts[2:6]
-
-
-def _eastern(text: str, form: str) -> float:
-    return (datetime.strptime(text, form).replace(tzinfo=UTC) + HISTDATA_BEHIND_UTC).timestamp()
+    return at_time(parts[0].replace(".", ""), f"{parts[1]}:00") + HISTDATA_BEHIND_UTC, parts[2:6]
 
 
 def _with_header(time: int, columns: list[int]) -> Callable[[str], Row]:
     def parse(line: str) -> Row:
-        parts = next(_rows(line))
-        text = parts[time]
-        if DUKASCOPY_TIME.match(text):
-            at = datetime.strptime(text.removesuffix(" GMT"), "%d.%m.%Y %H:%M:%S.%f").replace(tzinfo=UTC)
-        else:
-            at = datetime.fromisoformat(text)
-            at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-        return at.timestamp(), [parts[n] for n in columns]
+        parts = next(csv.reader([line])) if '"' in line else line.split(",")
+        return any_time(parts[time]), [parts[n] for n in columns]
 
     return parse
 
 
-def _rows(line: str) -> Iterator[list[str]]:
-    return iter(csv.reader([line]))
+def paired(one: Recording, other: Recording) -> tuple[Recording, Recording]:
+    """Put bid and ask bars of the same market side by side: (bid, ask) at the times that both have.
+
+    The dearer one is the ask. Raises HistoryError where they are not of one market.
+    """
+    if one.seconds != other.seconds or not (len(one.starts) and len(other.starts)):
+        raise HistoryError("bid and ask: give bars of the same length, with their times")
+    _, at_one, at_other = np.intersect1d(one.starts, other.starts, return_indices=True)
+    if len(at_one) < 2:
+        raise HistoryError("bid and ask: the two files have no times in common")
+    digits = max(one.digits, other.digits)
+    made = [Recording(r.bars[at], r.starts[at], r.seconds, digits) for r, at in ((one, at_one), (other, at_other))]
+    bid, ask = sorted(made, key=lambda r: float(r.bars.mean()))
+    if (ask.bars[:, 3] < bid.bars[:, 3]).mean() > CROSSED_MAX:
+        raise HistoryError("bid and ask: the prices of the two files cross too often to be of one market")
+    return bid, ask
+
+
+def expand(bid: Recording, ask: Recording | None, *, spread: float) -> Ticks:
+    """Turn bars into four ticks each: open, both extremes, close, at 0, 1/3, 2/3 and a moment before the bar's end.
+
+    A bar that rose goes by its low first, one that fell by its high. Without ask bars the ask is bid + `spread`.
+    """
+    starts, (o, h, low, c) = bid.starts, bid.bars.T
+    rose = c >= o
+    path = np.stack([o, np.where(rose, low, h), np.where(rose, h, low), c], axis=1).ravel()
+    shares = np.array([0.0, 1 / 3, 2 / 3, 1.0]) * bid.seconds - np.array([0.0, 0.0, 0.0, 0.001])
+    at = (starts[:, None] + shares[None, :]).ravel()
+    if ask is None:
+        return Ticks.of(at, path, path + spread, bid.digits)
+    ask_o, ask_h, ask_low, ask_c = ask.bars.T
+    dear = np.stack([ask_o, np.where(rose, ask_low, ask_h), np.where(rose, ask_h, ask_low), ask_c], axis=1).ravel()
+    return Ticks.of(at, path, np.maximum(dear, path), bid.digits)
