@@ -1,6 +1,7 @@
 """People, trading accounts, their symbols and what the broker said about them."""
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -42,6 +43,14 @@ class RestartPolicy(models.TextChoices):
     FLATTEN = "flatten", "Flatten"
 
 
+class WindingDown(models.TextChoices):
+    """How a paused account comes to a stop by itself, once nothing of it is open."""
+
+    NO = "", "No"
+    DRAIN = "drain", "Stops when its bots have closed everything"
+    CLOSE = "close", "Closes everything, then stops"
+
+
 class BrokerKind(models.TextChoices):
     SIMULATOR = "simulator", "Simulated terminal"
     MT5 = "mt5", "MetaTrader 5 terminal"
@@ -73,6 +82,9 @@ class TradingAccount(models.Model):
     currency = models.CharField(max_length=8, default="USD")
     demo = models.BooleanField(default=True, help_text="The doctor blocks the account when the broker says otherwise.")
     desired_state = models.CharField(max_length=8, choices=DesiredState.choices, default=DesiredState.STOPPED)
+    winding_down = models.CharField(
+        max_length=5, choices=WindingDown.choices, default=WindingDown.NO, blank=True, editable=False
+    )
     restart_policy = models.CharField(max_length=16, choices=RestartPolicy.choices, default=RestartPolicy.RESUME)
     placement = models.CharField(max_length=60, blank=True, help_text="Only a host that offers this label runs it.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -84,6 +96,10 @@ class TradingAccount(models.Model):
             models.CheckConstraint(condition=Q(login__gt=0), name="account_login_positive"),
             models.CheckConstraint(
                 condition=Q(desired_state__in=DesiredState.values), name="account_desired_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(winding_down="") | Q(winding_down__in=("drain", "close"), desired_state="paused"),
+                name="account_winding_down_is_paused",
             ),
         )
 
@@ -181,3 +197,60 @@ class AccountSnapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} {self.equity} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class ApiToken(models.Model):
+    """A program's key to the API. What it opens is said by its owner's roles and by its scope, whichever is less.
+
+    Only the HMAC of its secret is kept; `pepper` names the key of the ring that made it.
+    """
+
+    class Scope(models.TextChoices):
+        READ = "read", "Read"
+        PROPOSE = "propose", "Propose (read, and ask for what a person approves)"
+        CONTROL = "control", "Control (everything that its owner may do)"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=60, validators=[NAME])
+    prefix = models.CharField(max_length=12, unique=True)
+    digest = models.CharField(max_length=64)
+    pepper = models.CharField(max_length=60)
+    scope = models.CharField(max_length=7, choices=Scope.choices, default=Scope.READ)
+    networks = ArrayField(models.CharField(max_length=43), default=list, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = (
+            models.CheckConstraint(condition=Q(scope__in=("read", "propose", "control")), name="token_scope_known"),
+            models.CheckConstraint(condition=Q(expires_at__gt=models.F("created_at")), name="token_expires_later"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix})"
+
+
+class ApiRequest(models.Model):
+    """A request that carried an Idempotency-Key, with its answer: the same key again gets the same answer."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    key = models.CharField(max_length=80)
+    route = models.CharField(max_length=200)
+    body_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    answer = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("user", "-created_at"), name="api_request_user_at"),)
+        constraints = (
+            models.UniqueConstraint(fields=("user", "token", "key"), name="api_request_once", nulls_distinct=False),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.route} {self.key}"

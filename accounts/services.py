@@ -17,6 +17,7 @@ from accounts.models import (
     ServerOffset,
     TradingAccount,
     User,
+    WindingDown,
 )
 from accounts.selectors import PAIRING_FIELD, PASSWORD_FIELD
 from accounts.validation import agent_address, pairing_code, plain_text
@@ -189,10 +190,10 @@ def set_desired_state(*, account: TradingAccount, state: str, at: datetime, by: 
         raise ValidationError(f"{state!r} is no state; known: {', '.join(DesiredState.values)}", code="state")
     current = TradingAccount.objects.select_for_update().get(pk=account.pk)
     before = current.desired_state
-    account.desired_state = state
-    if before == state:
+    account.desired_state, account.winding_down = state, WindingDown.NO
+    if before == state and not current.winding_down:
         return False
-    TradingAccount.objects.filter(pk=account.pk).update(desired_state=state)
+    TradingAccount.objects.filter(pk=account.pk).update(desired_state=state, winding_down=WindingDown.NO)
     record_change(
         kind="ACCOUNT_STATE",
         text=f"{account.name}: {before} → {state}, by {name_of(by)}",
@@ -205,6 +206,34 @@ def set_desired_state(*, account: TradingAccount, state: str, at: datetime, by: 
     )
     ask(account_id=account.pk, kind=STATE_CHANGED, args={"state": state}, by=by, at=at)
     live.publish(account.pk, "state", {"desired_state": state})
+    return True
+
+
+@transaction.atomic
+def wind_down(*, account: TradingAccount, close: bool, at: datetime, by: User | None = None) -> bool:
+    """Hold back entries, and stop the account once nothing of it is open; tell whether that is new.
+
+    With `close` the engine closes everything at once, else it waits until the bots have closed it.
+    """
+    how = WindingDown.CLOSE if close else WindingDown.DRAIN
+    current = TradingAccount.objects.select_for_update().get(pk=account.pk)
+    account.desired_state, account.winding_down = current.desired_state, current.winding_down
+    if current.desired_state == DesiredState.STOPPED or current.winding_down == how:
+        return False
+    account.desired_state, account.winding_down = DesiredState.PAUSED, how
+    TradingAccount.objects.filter(pk=account.pk).update(desired_state=DesiredState.PAUSED, winding_down=how)
+    record_change(
+        kind="ACCOUNT_STATE",
+        text=f"{account.name}: {how.label.lower()}, by {name_of(by)}",
+        subject=f"account {account.pk}",
+        account_id=account.pk,
+        before={"desired_state": current.desired_state, "winding_down": current.winding_down},
+        after={"desired_state": DesiredState.PAUSED, "winding_down": how},
+        by=by,
+        at=at,
+    )
+    ask(account_id=account.pk, kind=STATE_CHANGED, args={"winding_down": how}, by=by, at=at)
+    live.publish(account.pk, "state", {"desired_state": DesiredState.PAUSED})
     return True
 
 

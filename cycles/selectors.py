@@ -177,3 +177,12 @@ def orphaned_orders(account_id: int) -> list[tuple[int, int]]:
         account_id=account_id, cycle__isnull=True, intent__cycle__isnull=False, status__in=("open", "pending")
     )
     return list(rows.values_list("id", "intent__cycle_id"))
+
+
+def has_open_business(account_id: int) -> bool:
+    """Tell whether a bot has a cycle or an order open on an account, or a request of whatever kind is under way."""
+    return (
+        Cycle.objects.filter(account_id=account_id, status__in=ACTIVE).exists()
+        or Order.objects.filter(account_id=account_id, status__in=("open", "pending"), bot__isnull=False).exists()
+        or bool(intents_under_way(account_id))
+    )

@@ -48,6 +48,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Users", "person", "accounts_user"),
             ("Roles", "badge", "accounts_accountrole"),
             ("Sessions", "devices", "accounts_loginsession"),
+            ("API tokens", "key", "accounts_apitoken"),
         ),
     ),
 )

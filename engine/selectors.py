@@ -138,6 +138,7 @@ def _account_status(account: TradingAccount, state: EngineState | None, *, at: d
         "silent": silent,
         "components": [component.as_json() for component in components],
         "error_message": state.error_message if state is not None else "",
+        "start_up": (state.statistics if state is not None else {}).get("start_up", []),
         "prehistoric_data_loaded": state.prehistoric_data_loaded if state is not None else False,
         "active_positions_count": state.active_positions_count if state is not None else 0,
         "last_indication_run": state.last_indication_run if state is not None else None,

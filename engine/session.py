@@ -10,8 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from accounts.models import TradingAccount
-from accounts.services import note_server_offset
+from accounts.models import DesiredState, TradingAccount, WindingDown
+from accounts.services import note_server_offset, set_desired_state
 from accounts.snapshots import take_snapshot
 from brokers.doctor import Check, Grade, worst
 from brokers.gateway import BrokerError, ClockOffset, Gateway
@@ -19,6 +19,7 @@ from brokers.sendjournal import SendJournal
 from core.clock import Clock
 from core.ids import Ids
 from cycles.manager import CyclesManager
+from cycles.selectors import has_open_business
 from engine.commands import run_commands
 from engine.doctor import examine_account
 from engine.domain import CLOCK_SECONDS, Component, Health, judge_clock
@@ -100,6 +101,7 @@ class AccountSession:
             Job("cycles", 1.0, self.cycles.run),
             Job("trade", 0.1, self._trade),
             Job("clock", CLOCK_LOOK_SECONDS, self._clock_skew),
+            Job("winding down", 1.0, self._wind_down),
             Job("state", 1.0, self._state),
             Job("integrity", 30.0, self.cycles.validate),
             Job("heartbeat", settings.HEARTBEAT_INTERVAL, self._heartbeat),
@@ -216,6 +218,19 @@ class AccountSession:
         if sent:
             self.loop.hurry("orders")
         return IDLE if sent is None else None
+
+    def _wind_down(self) -> object:
+        """Bring an account that shall come to a stop there: close what is open when asked to, and stop when flat."""
+        account = TradingAccount.objects.get(pk=self.account_id)
+        if not account.winding_down:
+            return IDLE
+        if account.winding_down == WindingDown.CLOSE and self.trader.close_all("the account is stopped"):
+            self.loop.hurry("orders")
+        if has_open_business(self.account_id):
+            return None
+        with fenced(self.gate):
+            set_desired_state(account=account, state=DesiredState.STOPPED, at=self.clock.now())
+        return None
 
     def _running_or_paused(self) -> str:
         wanted = TradingAccount.objects.values_list("desired_state", flat=True).get(pk=self.account_id)

@@ -129,6 +129,20 @@ class Trader:
             self._due[bot.pk] = ticks + bot.interval_seconds
         return self._ask_all([(bot, symbol, "interval") for bot in due for symbol in bot.symbols])
 
+    def close_all(self, why: str) -> int:
+        """Close the cycles of every bot, stopped ones too; returns the number of requests sent. Raises ReadError."""
+        before, current = self.sent, self._round()
+        bots = Bot.objects.filter(account_id=self.account_id).select_related("config", "account").in_bulk()
+        for (bot_id, symbol), cycles in current.cycles.items():
+            quote, spec = self.market.quote(symbol), self.market.spec(symbol)
+            standing = Standing(self.clock.now(), current.account, quote, spec, current.blocks, current.unknown)
+            view = self._view(bots[bot_id], symbol, standing, current)
+            for cycle in cycles:
+                action = CloseCycle(cycle.id, why)
+                asked = Asked(view, Decision(), ())
+                self._leave(bots[bot_id], symbol, action, view, standing, asked, _trace(quote, why, action))
+        return self.sent - before
+
     def wake(self, woken: Mapping[Instance, str]) -> int:
         """Ask the instances whose watch fired; `woken` says by what. Returns the number of requests sent."""
         bots = {b.pk: b for b in self.bots()}
@@ -195,7 +209,8 @@ class Trader:
 
     def _view(self, bot: Bot, symbol: str, standing: Standing, current: _Round) -> View:
         cycles = current.cycles.get((bot.pk, symbol), ())
-        paused = "paused" if "paused" in (bot.desired_state, bot.account.desired_state) else None
+        # A stopped account too: its session ends a moment after it was stopped, and opens nothing until then
+        paused = None if bot.desired_state == bot.account.desired_state == "running" else "paused"
         objection = entry_objection(bot.pk, standing)
         with self.stages.spend("indications"):
             signals, atr = self.market.signals(symbol), self.market.atr(symbol)

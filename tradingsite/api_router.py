@@ -1,5 +1,36 @@
 """The routes of the REST API, one line for each resource."""
 
+from django.urls import URLPattern, URLResolver, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import DefaultRouter
 
-router = DefaultRouter()
+from accounts.api.accounts import AccountViewSet, SnapshotViewSet, SymbolViewSet
+from accounts.api.journal import CommandViewSet, EventViewSet
+from cycles.api import CycleViewSet
+from engine import api as engine
+from orders.api import DealViewSet, IntentViewSet, OrderViewSet
+from strategies.api import BotViewSet, ConfigViewSet, StrategyViewSet
+
+router = DefaultRouter(trailing_slash=False)
+router.include_format_suffixes = False
+router.register("accounts", AccountViewSet, "api-account")
+router.register("symbols", SymbolViewSet, "api-symbol")
+router.register("snapshots", SnapshotViewSet, "api-snapshot")
+router.register("bots", BotViewSet, "api-bot")
+router.register("configurations", ConfigViewSet, "api-configuration")
+router.register("strategies", StrategyViewSet, "api-strategy")
+router.register("cycles", CycleViewSet, "api-cycle")
+router.register("orders", OrderViewSet, "api-order")
+router.register("intents", IntentViewSet, "api-intent")
+router.register("deals", DealViewSet, "api-deal")
+router.register("events", EventViewSet, "api-event")
+router.register("commands", CommandViewSet, "api-command")
+
+ENGINE = (engine.Start, engine.Stop, engine.Pause, engine.Resume, engine.Status, engine.Performance)
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
+    *(path(f"trade-engine/{view.__name__.lower()}", view.as_view()) for view in ENGINE),
+    *router.urls,
+]

@@ -7,9 +7,12 @@ here.
 from accounts.admin.accounts import SnapshotAdmin, SymbolAdmin, TradingAccountAdmin
 from accounts.admin.journal import CommandAdmin, EventAdmin
 from accounts.admin.people import AccountRoleAdmin, GroupAdmin, UserAdmin
+from accounts.admin.tokens import ApiRequestAdmin, ApiTokenAdmin
 
 __all__ = [
     "AccountRoleAdmin",
+    "ApiRequestAdmin",
+    "ApiTokenAdmin",
     "CommandAdmin",
     "EventAdmin",
     "GroupAdmin",

@@ -9,7 +9,10 @@ import pytest
 from django.test import Client
 
 from accounts import services as account_services
-from accounts.models import AccountSnapshot, LoginSession, TradingAccount, User
+from accounts.adminkit import CLOCK
+from accounts.models import AccountSnapshot, ApiRequest, LoginSession, TradingAccount, User
+from accounts.tokens import create_token
+from core.ids import SystemIds
 from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
 from events.models import Command, Event
@@ -154,6 +157,11 @@ def desk(db: None) -> Desk:
     LoginSession.objects.create(user=people["cem"], session_key="k", address="192.0.2.7", since=AT)
     EngineProcess.objects.create(name="h:runner:1:x", role="runner", host="h", pid=1, started_at=AT, seen_at=AT)
     EngineHost.objects.create(host="h", runners=1, seen_at=AT)
+    at = CLOCK.now()
+    token, _ = create_token(
+        user=people["root"], name="t", scope="read", expires_at=at + timedelta(1), ids=SystemIds(), at=at
+    )
+    ApiRequest.objects.create(user=people["root"], token=token, key="12345678", route="POST /", created_at=AT)
     block = Block.objects.get(account=account)
     return Desk(account, other, bot, cycle, order, intent, block, people)
 

@@ -12,7 +12,7 @@ def test_health_answers_while_the_database_does(client: Client) -> None:
 
 @pytest.mark.django_db
 def test_the_description_of_the_api_is_for_people_with_a_login(client: Client) -> None:
-    assert client.get("/api/schema/").status_code == 403
+    assert client.get("/api/schema/").status_code == 401
 
 
 def test_the_front_page_leads_to_the_admin(client: Client) -> None:

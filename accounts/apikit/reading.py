@@ -1,0 +1,97 @@
+"""Read routes: rows of the asker's accounts only, by allow-listed filters and orders, page after page by cursor."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import django_filters
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import DataError
+from django.db.models import Model, QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework import mixins, viewsets
+from rest_framework.exceptions import ValidationError
+from rest_framework.filters import OrderingFilter
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+
+from accounts.apikit.auth import user_of
+from accounts.permissions import accounts_of, is_superuser
+
+PAGE_SIZE_MAX = 200
+PARAMETERS = frozenset({"cursor", "page_size", "ordering", "format"})
+
+
+class Filters(django_filters.FilterSet):  # type: ignore[misc]
+    """Filters of rows that belong to an account; a foreign account's number is like one that does not exist."""
+
+    account = django_filters.NumberFilter(field_name="account_id", label="Number of the account")
+
+
+class StrictOrdering(OrderingFilter):
+    """An allow-list of orders (`ordering_fields`); what is not on it is refused. The row's number decides ties."""
+
+    def get_ordering(self, request: Request, queryset: "QuerySet[Any]", view: Any) -> Sequence[str]:
+        asked = request.query_params.get(self.ordering_param)
+        allowed = list(getattr(view, "ordering_fields", ()))
+        if not asked:
+            return list(view.ordering)
+        if asked.lstrip("-") not in allowed:
+            raise ValidationError({self.ordering_param: [f"Choose one of {', '.join(allowed)}, with - to turn it."]})
+        return [asked] if asked.lstrip("-") == "id" else [asked, "-id" if asked.startswith("-") else "id"]
+
+
+class Pages(CursorPagination):
+    """Pages by cursor: rows that come in while one reads are neither skipped nor seen twice."""
+
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = PAGE_SIZE_MAX
+
+    def get_page_size(self, request: Request) -> int | None:
+        text = request.query_params.get("page_size")
+        if text is None:
+            return self.page_size
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= PAGE_SIZE_MAX):
+            raise ValidationError({"page_size": [f"Give a whole number from 1 to {PAGE_SIZE_MAX}."]})
+        return int(text)
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValueError, DjangoValidationError, DataError):
+            raise ValidationError({"cursor": ["It is none that a page of this list gave."]}) from None
+
+
+class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
+    """A list and its rows, limited to accounts that the asker has a role in; other rows do not exist (404)."""
+
+    account_path: ClassVar[str] = "account"
+    filter_backends = (DjangoFilterBackend, StrictOrdering)
+    pagination_class = Pages
+    ordering: ClassVar[Sequence[str]] = ("-id",)
+    ordering_fields: ClassVar[Sequence[str]] = ("id",)
+    lookup_value_regex = "[0-9]{1,18}"
+
+    def get_queryset(self) -> QuerySet[Any]:
+        found = super().get_queryset()
+        user = self.request.user
+        if is_superuser(user):
+            return found
+        return found.filter(**{f"{self.account_path}__in": accounts_of(user_of(self.request))})
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        self._refuse_unknown_parameters(request)
+        return super().list(request, *args, **kwargs)
+
+    def _refuse_unknown_parameters(self, request: Request) -> None:
+        filters = getattr(self, "filterset_class", None)
+        known = PARAMETERS | set(filters.base_filters if filters is not None else ())
+        unknown = sorted(set(request.query_params) - known)
+        if unknown:
+            names = ", ".join(sorted(known - {"format"}))
+            raise ValidationError({name: [f"Unknown parameter; known: {names}."] for name in unknown})
+
+
+def fields_of(model: type[Model], *but: str) -> list[str]:
+    """Name a model's columns, for a serializer that shows all `but` some."""
+    return [field.name for field in model._meta.concrete_fields if field.name not in but]

@@ -1,0 +1,62 @@
+"""S4's coordinator: start, stop, pause and resume, for one account or all that a person may steer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db import transaction
+
+from accounts.models import DesiredState, TradingAccount, User
+from accounts.services import set_desired_state, wind_down
+
+
+class Instruction(StrEnum):
+    """What can be asked of the engine."""
+
+    START = "start"
+    STOP = "stop"
+    PAUSE = "pause"
+    RESUME = "resume"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True, slots=True)
+class Instructed:
+    """What became of an instruction on one account."""
+
+    account: TradingAccount
+    changed: bool
+
+
+@transaction.atomic
+def coordinate(
+    *,
+    instruction: Instruction,
+    accounts: Sequence[TradingAccount],
+    at: datetime,
+    by: User | None = None,
+    close_positions: bool = False,
+) -> list[Instructed]:
+    """Carry out an instruction on accounts, all of them or, when one refuses, none.
+
+    Stop with `close_positions` and drain hold back entries first, and stop an account when nothing of it is open:
+    the one closes what is open, the other waits until the bots have closed it. Resume is for paused accounts.
+    """
+    done = []
+    for account in accounts:
+        match instruction:
+            case Instruction.START:
+                changed = set_desired_state(account=account, state=DesiredState.RUNNING, by=by, at=at)
+            case Instruction.PAUSE:
+                stopped = account.desired_state == DesiredState.STOPPED
+                changed = not stopped and set_desired_state(account=account, state=DesiredState.PAUSED, by=by, at=at)
+            case Instruction.RESUME:
+                paused = account.desired_state == DesiredState.PAUSED
+                changed = paused and set_desired_state(account=account, state=DesiredState.RUNNING, by=by, at=at)
+            case Instruction.STOP if not close_positions:
+                changed = set_desired_state(account=account, state=DesiredState.STOPPED, by=by, at=at)
+            case _:
+                changed = wind_down(account=account, close=instruction is Instruction.STOP, by=by, at=at)
+        done.append(Instructed(account, changed))
+    return done
