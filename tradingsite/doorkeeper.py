@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from accounts.apikit.errors import error_body
 from accounts.secondfactor import is_open
 
 OPEN_NAMES = frozenset({"security-verify", "security-enrol", "logout", "login", "jsi18n", "healthz"})
@@ -29,5 +30,5 @@ class SecondFactorMiddleware:
             return None
         if request.path.startswith("/api/"):
             text = "This session has still to show its second factor: open /admin/security/verify/."
-            return JsonResponse({"error": {"code": "second_factor", "message": text}}, status=403)
+            return JsonResponse(error_body("second_factor", text), status=403)
         return redirect(f"{reverse('security-verify')}?{urlencode({'next': request.get_full_path()})}")
