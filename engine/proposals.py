@@ -1,15 +1,17 @@
 """Turn a strategy's actions into proposals, each with the key of its cause."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
 
+from brokers.domain import Quote
 from orders.domain import cause_of_cancel, cause_of_close, cause_of_leg, cause_of_stops
 from orders.models import IntentKind, IntentState, Order, OrderIntent
 from orders.services import Proposal
-from strategies.domain import AddLeg, ChangeLeg, Leg
+from strategies.domain import AddLeg, ChangeLeg, Leg, View
 from strategies.models import Bot
 
 REFUSED = (IntentState.REFUSED, IntentState.ABSENT)
@@ -106,3 +108,18 @@ def refusals_before(
             break
         times, last = times + 1, last or done_at
     return times, last
+
+
+def leg_of(view: View, cycle_id: int, order_id: int) -> Leg | None:
+    """Return a leg of a cycle as the view shows it; None when it is gone."""
+    return next((leg for c in view.cycles if c.id == cycle_id for leg in c.legs if leg.order_id == order_id), None)
+
+
+def trace_of(quote: Quote, woken_by: str, action: Any) -> dict[str, Any]:
+    """Say what the decision stood on, for the intent's record."""
+    what = {k: v for k, v in asdict(action).items() if k != "memory"}
+    return {
+        "tick": {"symbol": quote.symbol, "bid": quote.bid, "ask": quote.ask, "at": quote.at.isoformat()},
+        "woken_by": woken_by,
+        "decision": {"action": type(action).__name__, **what},
+    }

@@ -1,13 +1,13 @@
 """The trade job: the only place that goes decision → review → intent → send."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from brokers.domain import AccountState, Quote
+from brokers.domain import AccountState
 from brokers.gateway import Gateway, ReadError, SymbolError
 from core.clock import Clock
 from core.ids import Ids
@@ -15,7 +15,7 @@ from core.outcome import Unknown
 from cycles import selectors as cycle_selectors
 from cycles.services import mark_closing, next_number, open_cycle, remember
 from engine.performance import Stages
-from engine.proposals import close_proposal, leg_proposal, refusals_before, stops_proposal
+from engine.proposals import close_proposal, leg_of, leg_proposal, refusals_before, stops_proposal, trace_of
 from events.services import record
 from marketdata.quotes import Market
 from orders import services as order_services
@@ -36,7 +36,6 @@ from strategies.domain import (
     CycleView,
     Decision,
     InFlight,
-    Leg,
     OpenCycle,
     View,
     Watch,
@@ -140,7 +139,7 @@ class Trader:
             for cycle in cycles:
                 action = CloseCycle(cycle.id, why)
                 asked = Asked(view, Decision(), ())
-                self._leave(bots[bot_id], symbol, action, view, standing, asked, _trace(quote, why, action))
+                self._leave(bots[bot_id], symbol, action, view, standing, asked, trace_of(quote, why, action))
         return self.sent - before
 
     def wake(self, woken: Mapping[Instance, str]) -> int:
@@ -203,7 +202,7 @@ class Trader:
         self._say_what_needs_a_person(bot, symbol, decision)
         sent = 0
         for action in decision.actions[:ACTIONS_MAX]:
-            trace = _trace(quote, woken_by, action)
+            trace = trace_of(quote, woken_by, action)
             sent += self._carry_out(bot, symbol, action, view, standing, asked, trace)
         return sent > 0
 
@@ -288,7 +287,7 @@ class Trader:
                 proposal = leg_proposal(bot, symbol, action, trace)
                 return self._propose([proposal], standing, asked, action.memory)
             case CloseLeg() | ChangeLeg():
-                leg = _leg(view, action.cycle_id, action.order_id)
+                leg = leg_of(view, action.cycle_id, action.order_id)
                 if leg is None:
                     return 0
                 if isinstance(action, ChangeLeg):
@@ -394,17 +393,3 @@ class Trader:
         self._doubts -= not isinstance(outcome, Unknown)
         self.sent += outcome is not None
         return outcome is not None
-
-
-def _leg(view: View, cycle_id: int, order_id: int) -> Leg | None:
-    return next((leg for c in view.cycles if c.id == cycle_id for leg in c.legs if leg.order_id == order_id), None)
-
-
-def _trace(quote: Quote, woken_by: str, action: Any) -> dict[str, Any]:
-    """Say what the decision stood on, for the intent's record."""
-    what = {k: v for k, v in asdict(action).items() if k != "memory"}
-    return {
-        "tick": {"symbol": quote.symbol, "bid": quote.bid, "ask": quote.ask, "at": quote.at.isoformat()},
-        "woken_by": woken_by,
-        "decision": {"action": type(action).__name__, **what},
-    }
