@@ -142,6 +142,14 @@ class Position:
     comment: str
     opened_at: datetime
 
+    @property
+    def unrealized_pnl(self) -> float:
+        """Floating profit and swap, in account currency."""
+        return self.profit + self.swap
+
+    def __str__(self) -> str:
+        return f"#{self.ticket} {self.side} {self.volume:g} {self.symbol} at {self.price_open:g}"
+
 
 @dataclass(frozen=True, slots=True)
 class PendingOrder:
@@ -243,7 +251,7 @@ class Book:
     @property
     def unrealized_pnl(self) -> float:
         """Floating profit and swap of all positions."""
-        return sum(p.profit + p.swap for p in self.positions)
+        return sum(p.unrealized_pnl for p in self.positions)
 
     @property
     def total_open_volume(self) -> float:
