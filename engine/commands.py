@@ -2,60 +2,71 @@
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from brokers.doctor import Grade
+from engine.settling import settle_divergence
 from events.selectors import waiting_commands
 from events.services import finish_command
 from orders.gate import LeaseLost, fenced
+from reconciliation.services.settling import SETTLE_COMMAND
 
 if TYPE_CHECKING:
     from engine.session import AccountSession
 
+Args = dict[str, Any]
 
-def force_order_sync(session: "AccountSession") -> str:
+
+def force_order_sync(session: "AccountSession", args: Args) -> str:
     """Compare books and broker now, with the whole recent ledger."""
     session.orders.force_order_sync()
     counted = session.orders.statistics
     return f"{counted.mt5_orders_count} at the broker, {counted.db_orders_count} in the books"
 
 
-def validate_cycles(session: "AccountSession") -> str:
+def validate_cycles(session: "AccountSession", args: Args) -> str:
     """Check and repair the relations of cycles and orders now."""
     return f"{session.cycles.validate()} repaired"
 
 
-def examine(session: "AccountSession") -> str:
+def examine(session: "AccountSession", args: Args) -> str:
     """Let the doctor look at the account now."""
     checks = session.examine()
     counts = {grade: sum(check.grade is grade for check in checks) for grade in Grade}
     return ", ".join(f"{count} {grade}" for grade, count in counts.items())
 
 
-def order_statistics(session: "AccountSession") -> str:
+def order_statistics(session: "AccountSession", args: Args) -> str:
     """Return S0's order statistics as JSON."""
     return json.dumps(session.orders.get_order_statistics())
 
 
-def cycle_statistics(session: "AccountSession") -> str:
+def cycle_statistics(session: "AccountSession", args: Args) -> str:
     """Return S0's cycle statistics as JSON."""
     return json.dumps(session.cycles.get_cycle_statistics())
 
 
-def state_changed(session: "AccountSession") -> str:
+def state_changed(session: "AccountSession", args: Args) -> str:
     """Look at the desired state at once."""
     session.loop.hurry("state")
     session.loop.hurry("trade")
     return "seen"
 
 
-COMMANDS: dict[str, Callable[["AccountSession"], str]] = {
+def reconcile(session: "AccountSession", args: Args) -> str:
+    """Compare books and broker now and write what diverges; `dry_run` only looks. Returns what was seen as JSON."""
+    return json.dumps(session.reconciler.run(dry_run=bool(args.get("dry_run"))).as_json())
+
+
+COMMANDS: dict[str, Callable[["AccountSession", Args], str]] = {
     "force_order_sync": force_order_sync,
     "validate_cycles": validate_cycles,
     "get_order_statistics": order_statistics,
     "get_cycle_statistics": cycle_statistics,
     "state_changed": state_changed,
     "examine": examine,
+    "reconcile": reconcile,
+    SETTLE_COMMAND: settle_divergence,
 }
 
 
@@ -66,7 +77,7 @@ def run_commands(session: "AccountSession") -> int:
         run = COMMANDS.get(command.kind)
         try:
             ok, result = (
-                (True, run(session))
+                (True, run(session, command.args))
                 if run
                 else (False, f"unknown command {command.kind!r}; known: {', '.join(COMMANDS)}")
             )

@@ -36,6 +36,9 @@ from marketdata.quotes import Market
 from orders.gate import LeaseLost, fenced
 from orders.manager import OrdersManager
 from orders.services import end_interrupted
+from reconciliation.manager import Reconciler
+from reconciliation.services.ledger import note_check
+from reconciliation.slots import slot
 from risk.services import lift_cause, raise_block
 
 log = logging.getLogger("trading.engine")
@@ -66,6 +69,7 @@ class AccountSession:
         self.account_id = account_id
         self.gateway = gateway
         self.clock = clock
+        self.ids = ids
         self.lease = lease
         journal = SendJournal(Path(settings.VAR_DIR) / "journal" / f"account-{account_id}")
         self.gate = SendGate(lease, journal, clock)
@@ -73,6 +77,7 @@ class AccountSession:
         self.orders = OrdersManager(gateway=gateway, gate=self.gate, clock=clock)
         self.cycles = CyclesManager(gate=self.gate, clock=clock, orders_manager=self.orders)
         stages = Stages(time.perf_counter)
+        self.reconciler = Reconciler(gateway=gateway, gate=self.gate, clock=clock, orders_manager=self.orders)
         self.trader = Trader(
             account_id=account_id,
             gateway=gateway,
@@ -91,6 +96,7 @@ class AccountSession:
         self._woken = False
         self._server_clock: ClockOffset | None = None
         self._balance: float | None = None
+        self._noted: dict[str, Any] = {}
 
     def _jobs(self) -> list[Job]:
         return [
@@ -103,6 +109,7 @@ class AccountSession:
             Job("clock", CLOCK_LOOK_SECONDS, self._clock_skew),
             Job("winding down", 1.0, self._wind_down),
             Job("state", 1.0, self._state),
+            Job("reconciliation", settings.RECONCILIATION_INTERVAL, self._compare),
             Job("integrity", 30.0, self.cycles.validate),
             Job("heartbeat", settings.HEARTBEAT_INTERVAL, self._heartbeat),
             Job("doctor", DOCTOR_SECONDS, self.examine),
@@ -140,6 +147,7 @@ class AccountSession:
         self.orders.force_order_sync()
         self.cycles.run()
         self.cycles.validate()
+        self.reconciler.run()
         with fenced(self.gate):
             lift_cause(
                 account_id=self.account_id, cause=START_UP, why="the books equal the broker", at=self.clock.now()
@@ -191,6 +199,7 @@ class AccountSession:
             "components": [component.as_json() for component in self.components()],
             "orders": self.orders.get_order_statistics(),
             "cycles": self.cycles.get_cycle_statistics(),
+            "reconciliation": self.reconciler.status(),
             "sent": self.trader.sent,
             "refusals": {
                 f"{i.bot_id}:{i.symbol}": [f"{r.code}: {r.detail}" for r in a.decision.refusals]
@@ -211,6 +220,14 @@ class AccountSession:
         if found.cycles or not found.findings.nothing:
             self.loop.hurry("cycles")
             self.loop.hurry("trade")
+
+    def _compare(self) -> object:
+        """Reconcile, unless as many accounts as may do it at once on this host are at it."""
+        with slot(settings.RECONCILIATION_AT_ONCE) as is_free:
+            if not is_free:
+                return IDLE
+            self.reconciler.run()
+        return None
 
     def _trade(self) -> object:
         self.realtime.forget_removed()
@@ -265,6 +282,7 @@ class AccountSession:
             else:
                 lift_cause(account_id=self.account_id, cause=CIRCUIT, why="every job works again", at=at)
         self._follow_server_clock(at)
+        self._note_check()
         last = self.orders.last
         self._write_state(
             status=self._running_or_paused(),
@@ -292,6 +310,17 @@ class AccountSession:
             return {}
         self._figures_at, self._shown_health = ticks, health
         return {"manager_health_status": health, "statistics": self.statistics()}
+
+    def _note_check(self) -> None:
+        """Keep when the account was last reconciled, once a pass: a quiet pass itself writes nothing."""
+        status = self.reconciler.status()
+        if status == self._noted:
+            return
+        with fenced(self.gate):
+            note_check(
+                self.account_id, at=self.reconciler.checked_at, error=self.reconciler.last_error, statistics=status
+            )
+        self._noted = status
 
     def _heartbeat(self) -> None:
         """Write the account's worth down and report the system's health (S0: SYSTEM_HEALTH, S1: HEARTBEAT)."""

@@ -39,6 +39,7 @@ class OrderStatus(models.TextChoices):
     OPEN = "open", "Open"
     CLOSED = "closed", "Closed"
     CANCELLED = "cancelled", "Cancelled"
+    RELEASED = "released", "Released"
 
 
 class CloseReason(models.TextChoices):
@@ -151,7 +152,7 @@ class Order(models.Model):
     """A position, or resting order, as the books know it.
 
     `identifier` is the broker's position id and never changes. Final figures are set when it
-    closes; floating ones live in AccountMarks.
+    closes; floating ones live in AccountMarks. A released one is the broker's again, and none of ours.
     """
 
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="orders")
@@ -189,13 +190,14 @@ class Order(models.Model):
         indexes = (
             models.Index(fields=("account", "status"), name="order_account_status"),
             models.Index(fields=("cycle", "level"), name="order_cycle_level"),
+            models.Index(fields=("account", "-closed_at"), name="order_account_closed"),
         )
         constraints = (
             models.UniqueConstraint(fields=("account", "identifier"), name="order_identifier_once"),
             models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status_known"),
             models.CheckConstraint(condition=Q(side__in=("buy", "sell")), name="order_side_known"),
             models.CheckConstraint(
-                condition=Q(status__in=("closed", "cancelled"), closed_at__isnull=False)
+                condition=Q(status__in=("closed", "cancelled", "released"), closed_at__isnull=False)
                 | Q(status__in=("open", "pending"), closed_at__isnull=True),
                 name="order_closed_has_time",
             ),

@@ -4,7 +4,7 @@ A divergence is only ever computed on an identified pair (X-01). Distances are i
 money in account currency. Default thresholds are S3's.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -302,6 +302,24 @@ class Treatment:
     def acts(self) -> bool:
         """Tell whether something is done without asking."""
         return self.policy in (Policy.ADOPT, Policy.MIRROR) and not self.dry_run
+
+
+def treatment_of(finding: Finding, rules: Mapping[Kind, Treatment]) -> Treatment:
+    """Return what is done about a finding. The books never follow something critical without a person."""
+    rule = rules[finding.kind]
+    if finding.severity is Severity.CRITICAL and rule.policy is Policy.MIRROR:
+        return Treatment(Policy.ALERT)
+    return rule
+
+
+def confirmed(
+    findings: Iterable[Finding], *, before: Set[tuple[str, str]], held: Set[str]
+) -> tuple[list[Finding], set[tuple[str, str]]]:
+    """Leave out what needs a second look and is new; return the rest, and what to pass as `before` at the next look."""
+    found = list(findings)
+    candidates = {(f.key, f.mark) for f in found if f.kind.needs_second_look}
+    kept = [f for f in found if not f.kind.needs_second_look or f.key in held or (f.key, f.mark) in before]
+    return kept, candidates
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,12 @@ class Env(BaseSettings):
         0.1, ge=0.01, le=60, description="Shortest interval of a bot's decisions and of the command inbox, seconds."
     )
     heartbeat_interval: float = Field(60, ge=1, le=3600, description="Seconds between two heartbeats of an engine.")
+    reconciliation_interval: float = Field(
+        10, ge=1, le=3600, description="Seconds between two comparisons of an account's books with its broker."
+    )
+    reconciliation_at_once: int = Field(
+        5, ge=1, le=100, description="Accounts of a host that may be compared at the same time."
+    )
     trading_runners: int = Field(
         2, ge=1, le=16, description="Runner processes of a host; one that dies is replaced, its accounts go to others."
     )

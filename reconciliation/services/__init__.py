@@ -1,0 +1,1 @@
+"""Named writes: what a pass writes, what people settle, and claims of foreign positions."""
