@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from brokers.domain import Deal, DealEntry, PendingOrder, Position
-from events.services import record
+from events.domain import EventDraft
+from events.services import record, record_many
 from orders.comparing import intent_of
 from orders.domain import KnownIntent, token_in
 from orders.gate import Gate, fenced
@@ -23,9 +24,8 @@ def adopt(
     *,
     gate: Gate,
     at: datetime,
-    seen_foreign: set[int],
 ) -> OrderIntent | None:
-    """Give a position or resting order that the books lack to its intent; report a foreign position once."""
+    """Give a position or resting order that the books lack to its intent; None when no intent of ours made it."""
     identifier = found.identifier if isinstance(found, Position) else found.ticket
     known = intent_of(identifier, found.comment, intents)
     intent = _intent(gate.account_id, known.id) if known is not None else _given_up(gate.account_id, found.comment)
@@ -36,9 +36,6 @@ def adopt(
             _end_by_evidence(intent, identifier, found.volume, gate=gate, at=at, pending=not is_open)
             open_order(intent, ticket=identifier, volume=found.volume, price=price, pending=not is_open, at=at)
         return intent
-    if isinstance(found, Position) and identifier not in seen_foreign:
-        seen_foreign.add(identifier)
-        _report_foreign(found, gate=gate, at=at)
     return None
 
 
@@ -125,13 +122,19 @@ def _end_by_evidence(
         )
 
 
-def _report_foreign(position: Position, *, gate: Gate, at: datetime) -> None:
-    with fenced(gate):
-        record(
-            kind="POSITION_FOREIGN",
-            level="warning",
-            text=f"#{position.ticket} {position.side} {position.volume:g} {position.symbol} is not ours: left alone",
-            account_id=gate.account_id,
-            at=at,
-            data={"ticket": position.ticket, "magic": position.magic, "comment": position.comment},
+def report_foreign(positions: Sequence[Position], *, gate: Gate, at: datetime) -> None:
+    """Tell of positions that are not ours, with one statement: an account may come with a thousand of them."""
+    drafts = [
+        EventDraft(
+            "POSITION_FOREIGN",
+            f"#{p.ticket} {p.side} {p.volume:g} {p.symbol} is not ours: left alone",
+            at,
+            "warning",
+            gate.account_id,
+            data={"ticket": p.ticket, "magic": p.magic, "comment": p.comment},
         )
+        for p in positions
+    ]
+    if drafts:
+        with fenced(gate):
+            record_many(drafts)

@@ -7,7 +7,7 @@ from brokers.domain import OrderState, PendingOrder, Position
 from brokers.gateway import Gateway
 from events import live
 from events.services import record
-from orders.adopting import adopt
+from orders.adopting import adopt, report_foreign
 from orders.booking import book_figures, import_deals
 from orders.comparing import Findings
 from orders.domain import Closure, KnownIntent, KnownOrder, closure_of
@@ -41,12 +41,17 @@ def apply(
         _follow(order, position, gateway=gateway, gate=gate, at=at, applied=applied)
     for order, position in findings.activated:
         _activate(order, position, gate=gate, at=at, applied=applied)
+    foreign: list[Position] = []
     seen: tuple[Position | PendingOrder, ...] = (*findings.appeared, *findings.resting)
     for found in seen:
-        adopted = adopt(found, intents, gate=gate, at=at, seen_foreign=seen_foreign)
+        adopted = adopt(found, intents, gate=gate, at=at)
         if adopted is not None:
             applied.orders += 1
             applied.cycles |= {adopted.cycle_id} if adopted.cycle_id is not None else set()
+        elif isinstance(found, Position) and found.identifier not in seen_foreign:
+            seen_foreign.add(found.identifier)
+            foreign.append(found)
+    report_foreign(foreign, gate=gate, at=at)
     for order in findings.resting_missing:
         _verify_resting(order, gateway=gateway, gate=gate, at=at, applied=applied)
     if findings.seen_again:

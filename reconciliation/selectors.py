@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from cycles.models import Cycle, CycleStatus
+from orders.adopting import GIVEN_UP
 from orders.models import Deal, IntentState, Order, OrderIntent
 from reconciliation.domain import Expected, Held, Kind, Policy, Severity, Thresholds, Treatment, default_policy
 from reconciliation.models import SETTLED, AccountCheck, Divergence, PolicyRule, SavedFilter, State, ThresholdRule
@@ -95,7 +96,7 @@ def closures(account_id: int, since: datetime) -> list[Order]:
 
 def late_executions(account_id: int, since: datetime) -> list[OrderIntent]:
     """Find intents that were given up as absent or settled, executed after all, and are not in the ledger yet."""
-    given_up = Q(history__from_state__in=(IntentState.ABSENT, IntentState.SETTLED), history__to_state="adopted")
+    given_up = Q(history__from_state__in=GIVEN_UP, history__to_state="adopted")
     known = Divergence.objects.filter(account_id=account_id, kind=Kind.LATE_EXECUTION, intent_id=OuterRef("pk"))
     rows = OrderIntent.objects.filter(given_up, account_id=account_id, state="adopted", done_at__gte=since)
     return list(rows.exclude(Exists(known)).select_related("opened_order").order_by("id"))

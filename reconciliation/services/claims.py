@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 from accounts.models import User
 from cycles.models import Cycle, CycleKind, CycleStatus
 from events import live
-from events.services import record
+from events.audit import record_change
 from orders.models import Order, OrderStatus
 from reconciliation.actions import Action, why_not
 from reconciliation.models import Claim, Divergence, DivergenceStep, Ending, State
@@ -113,9 +113,13 @@ def claim(*, divergence: Divergence, cycle: Cycle, why: str, by: User, at: datet
     row.save()
     DivergenceStep.objects.create(divergence=row, at=at, by=by, action=Action.ADOPT, text=f"into {cycle}: {why}"[:400])
     publish_count(row.account_id)
-    record(
+    record_change(
         kind="POSITION_CLAIMED",
         text=f"#{order.ticket} {order.side} {order.symbol} taken into {cycle} by {by}: {why}",
+        subject=f"#{order.ticket}",
+        after={"cycle": cycle.pk},
+        reason=why,
+        by=by,
         account_id=row.account_id,
         bot_id=cycle.bot_id,
         cycle_id=cycle.pk,
@@ -146,9 +150,14 @@ def release(*, claim: Claim, why: str, by: User, at: datetime) -> None:
     order.status, order.closed_at, order.volume = OrderStatus.RELEASED, at, Decimal(0)
     order.cycle, order.bot = None, None
     order.save()
-    record(
+    record_change(
         kind="POSITION_RELEASED",
         text=f"#{order.ticket} {order.side} {order.symbol} left {made.cycle} by {by}: {why}",
+        subject=f"#{order.ticket}",
+        before={"cycle": made.cycle_id},
+        after={"cycle": None},
+        reason=why,
+        by=by,
         account_id=made.account_id,
         bot_id=made.cycle.bot_id,
         cycle_id=made.cycle_id,

@@ -8,10 +8,11 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.permissions import can
-from events.services import ask, record
+from events.audit import record_change
+from events.services import ask
 from orders.booking import book_figures
-from orders.models import CloseReason, IntentState, Order, OrderStatus
-from orders.services import transition
+from orders.models import CloseReason, Order, OrderStatus
+from orders.services import settle
 from reconciliation.actions import Action, why_not
 from reconciliation.domain import Kind
 from reconciliation.models import Divergence, DivergenceStep, Ending, SavedFilter, State
@@ -35,15 +36,18 @@ def _close(row: Divergence, how: Ending, *, why: str, by: User, at: datetime) ->
 
 
 def _leave_step(row: Divergence, action: Action, text: str, *, by: User | None, at: datetime) -> None:
-    """Write the audit step and the event of what was done, and tell the pages the new count."""
+    """Write the step, the audit entry and the event of what was done, and tell the pages the new count."""
     DivergenceStep.objects.create(divergence=row, at=at, by=by, action=action, text=text[:400])
-    record(
+    record_change(
         kind="DIVERGENCE_SETTLED" if row.state == State.CLOSED else "DIVERGENCE_NOTED",
         text=f"{row}: {action.replace('_', ' ')} by {by or 'the engine'}: {text}",
         account_id=row.account_id,
         order_id=row.order_id,
+        subject=f"divergence {row.pk}",
+        after={"action": str(action), "state": row.state, "how": row.closed_how},
+        reason=text,
+        by=by,
         at=at,
-        data={"divergence": row.pk, "action": action},
     )
     publish_count(row.account_id)
 
@@ -61,15 +65,7 @@ def accept_broker(*, divergence: Divergence, why: str, by: User, at: datetime) -
             keep_balance_offset(row.account_id, float(row.theirs["offset"]))
         case Kind.UNKNOWN_OUTCOME:
             assert row.intent_id is not None
-            settled = transition(
-                row.intent_id,
-                IntentState.UNKNOWN,
-                IntentState.SETTLED,
-                fence=None,
-                why=f"{by}: {why}",
-                at=at,
-                done_at=at,
-            )
+            settled = settle(intent_id=row.intent_id, reason=why, by=by, at=at)
             if not settled:
                 raise ValidationError("Its outcome is known by now; look at the intent.")
     _close(row, Ending.ACCEPTED, why=why, by=by, at=at)
