@@ -32,6 +32,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "Engine",
         (
+            ("Health", "ecg_heart", "engine-room"),
             ("State", "monitor_heart", "engine_enginestate"),
             ("Processes", "memory", "engine_engineprocess"),
             ("Hosts", "dns", "engine_enginehost"),
@@ -53,7 +54,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ),
 )
 
-FIXED = ("admin:index", "live", "brokers")
+FIXED = ("engine-room", "admin:index", "live", "brokers")
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from brokers.catalogue import CATALOGUE, comparison
 from core.clock import Clock, SystemClock
 from dashboard.equity import equity_lines
 from dashboard.selectors import live_snapshot
+from engine.api import PerformanceSerializer
+from engine.selectors import engine_performance
 from events.live import encode
 
 CLOCK: Clock = SystemClock()
@@ -67,3 +69,17 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     ids = [account["id"] for account in snapshot["accounts"]]
     data["equity"] = equity_lines(ids, now=CLOCK.now())
     return {**context, "title": "Overview", "live": data, "has_accounts": bool(ids)}
+
+
+@require_safe
+def engine(request: HttpRequest) -> HttpResponse:
+    """Show how the engine is: its parts, accounts, durations, hosts. The page asks the API for newer figures."""
+    found = engine_performance(request.user, at=CLOCK.now())
+    data = {
+        "performance": PerformanceSerializer(found).data,
+        "url": reverse("trade-engine-performance"),
+        "login": reverse("admin:login"),
+        "account": reverse("admin:accounts_tradingaccount_change", args=(0,)),
+    }
+    context = {**admin.site.each_context(request), "title": "Engine", "engine": data}
+    return TemplateResponse(request, "dashboard/engine.html", context)

@@ -7,6 +7,8 @@ from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -20,6 +22,7 @@ from accounts.models import TradingAccount, User
 from accounts.permissions import accounts_of
 from engine.coordinator import Instruction, coordinate
 from engine.domain import Health
+from engine.metrics import CONTENT_TYPE, render
 from engine.selectors import engine_performance, engine_status
 
 ID_MAX = 2**53 - 1
@@ -232,3 +235,36 @@ class Performance(APIView):
     @documented(responses=PerformanceSerializer, parameters=[ONE_ACCOUNT], operation_id="trade_engine_performance")
     def get(self, request: Request) -> Response:
         return _read(engine_performance, PerformanceSerializer, request)
+
+
+class MetricsRenderer(BaseRenderer):
+    """Prometheus' text, and whatever Accept header comes with the question."""
+
+    media_type = "text/plain"
+    format = "txt"
+    charset = "utf-8"
+
+    def render(self, data: Any, *_: Any, **__: Any) -> bytes:
+        return (data if isinstance(data, str) else str(data["error"]["message"])).encode()
+
+
+class AnyFormat(BaseContentNegotiation):
+    """Prometheus asks for formats of its own: it gets the text."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return None
+
+
+class Metrics(APIView):
+    """The engine's figures for Prometheus: what the token's owner may see."""
+
+    renderer_classes = (MetricsRenderer,)
+    content_negotiation_class = AnyFormat
+    schema = None
+
+    def get(self, request: Request) -> Response:
+        found = engine_performance(user_of(request), at=CLOCK.now())
+        return Response(render(found), content_type=CONTENT_TYPE)

@@ -29,6 +29,7 @@ from engine.jobs import IDLE, Job, JobLoop
 from engine.models import EngineState
 from engine.performance import Monitor, Stages
 from engine.realtime import Realtime
+from engine.startup import StartUp, forced_symbols, load_market
 from engine.trading import Trader
 from events import live
 from events.services import record
@@ -90,6 +91,7 @@ class AccountSession:
         self.realtime = Realtime(trader=self.trader, market=self.market, gate=self.gate, clock=clock)
         self.loop = JobLoop(self._jobs(), clock=clock, ids=ids, timer=time.perf_counter)
         self.monitor = Monitor(timer=time.perf_counter, stages=stages)
+        self.startup = StartUp(clock=clock, show=self._show_start)
         self._measure_skew = measure_skew
         self._figures_at: float | None = None
         self._shown_health: Health | None = None
@@ -142,18 +144,23 @@ class AccountSession:
                 at=at,
                 level="info",
             )
-        self.examine()
-        end_interrupted(self.gate, at=at)
-        self.orders.force_order_sync()
-        self.cycles.run()
-        self.cycles.validate()
-        self.reconciler.run()
+        with self.startup.phase("settings"):
+            main = sorted({s for bot in self.trader.bots() for s in bot.symbols})
+            forced = forced_symbols(self.account_id)
+        with self.startup.phase("examination"):
+            self.examine()
+        with self.startup.phase("books"):
+            end_interrupted(self.gate, at=at)
+            self.orders.force_order_sync()
+            self.cycles.run()
+            self.cycles.validate()
+            self.reconciler.run()
         with fenced(self.gate):
             lift_cause(
                 account_id=self.account_id, cause=START_UP, why="the books equal the broker", at=self.clock.now()
             )
             record(kind="ENGINE_STARTED", text="Trading engine runs this account.", account_id=self.account_id, at=at)
-        loaded = self.market.load_history(sorted({s for bot in self.trader.bots() for s in bot.symbols}))
+        loaded = load_market(self.startup, self.market, main=main, forced=forced, after_batch=self.lease.renew)
         self._write_state(status=self._running_or_paused(), error_message="", prehistoric_data_loaded=loaded)
 
     def examine(self) -> tuple[Check, ...]:
@@ -196,6 +203,7 @@ class AccountSession:
         return {
             "jobs": {name: job.statistics() for name, job in self.loop.jobs.items()},
             **self.monitor.figures(),
+            "start_up": self.startup.as_json(),
             "components": [component.as_json() for component in self.components()],
             "orders": self.orders.get_order_statistics(),
             "cycles": self.cycles.get_cycle_statistics(),
@@ -338,6 +346,9 @@ class AccountSession:
                 account_id=self.account_id,
                 at=at,
             )
+
+    def _show_start(self, phases: list[dict[str, Any]]) -> None:
+        self._write_state(statistics={"start_up": phases})
 
     def _write_state(self, **fields: Any) -> None:
         write_state(self.gate, fields, at=self.clock.now())

@@ -26,11 +26,18 @@ router.register("deals", DealViewSet, "api-deal")
 router.register("events", EventViewSet, "api-event")
 router.register("commands", CommandViewSet, "api-command")
 
-ENGINE = (engine.Start, engine.Stop, engine.Pause, engine.Resume, engine.Status, engine.Performance)
+ENGINE = {
+    "start": engine.Start,
+    "stop": engine.Stop,
+    "pause": engine.Pause,
+    "resume": engine.Resume,
+    "status": engine.Status,
+    "performance": engine.Performance,
+}
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
-    *(path(f"trade-engine/{view.__name__.lower()}", view.as_view()) for view in ENGINE),
+    *(path(f"trade-engine/{name}", view.as_view(), name=f"trade-engine-{name}") for name, view in ENGINE.items()),
     *router.urls,
 ]

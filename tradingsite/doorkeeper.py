@@ -10,7 +10,7 @@ from django.urls import reverse
 from accounts.apikit.errors import error_body
 from accounts.secondfactor import is_open
 
-OPEN_NAMES = frozenset({"security-verify", "security-enrol", "logout", "login", "jsi18n", "healthz"})
+OPEN_NAMES = frozenset({"security-verify", "security-enrol", "logout", "login", "jsi18n", "healthz", "readyz"})
 
 
 class SecondFactorMiddleware:
