@@ -57,6 +57,14 @@ STATES: Mapping[str, str] = {
     "pass": "success",
     "warn": "warning",
     "block": "danger",
+    "countdown": "danger",
+    "vetoed": "warning",
+    "ended": "success",
+    "reduce": "danger",
+    "close": "danger",
+    "no_entries": "warning",
+    "exits_only": "warning",
+    "flatten": "danger",
 }
 
 

@@ -186,6 +186,7 @@ class AccountSnapshot(models.Model):
     margin_level = models.DecimalField(max_digits=14, decimal_places=2)
     positions = models.PositiveIntegerField()
     total_open_volume = models.DecimalField(max_digits=14, decimal_places=4)
+    complete = models.BooleanField(default=True, help_text="Account and positions agreed; others never raise a peak.")
 
     class Meta:
         ordering = ("-at",)

@@ -35,3 +35,11 @@ def money(value: float, digits: int = 2) -> Decimal:
 def moved(before: float, after: float, threshold: float = CENT) -> bool:
     """Tell whether an amount changed by more than `threshold` (source: S0's `profit_threshold`, one cent)."""
     return abs(after - before) > threshold + 1e-9
+
+
+def adds_up(equity: float, balance: float, credit: float, floating: float) -> bool:
+    """Tell whether an account's figures agree with its positions' floating sum: a list that lacks some does not.
+
+    A broker's equity may differ from the sum by the rounding of each position: a unit or a thousandth is allowed.
+    """
+    return abs(balance + credit + floating - equity) <= max(1.0, 0.001 * abs(equity))

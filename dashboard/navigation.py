@@ -20,6 +20,18 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Risk",
+        (
+            ("Alarms", "notifications_active", "risk_guardalarm"),
+            ("Kill switch", "dangerous", "risk_killswitch"),
+            ("Guards", "shield", "risk_guardconfig"),
+            ("Blocks", "block", "risk_block"),
+            ("Peaks", "landscape", "risk_equitypeak"),
+            ("Days", "today", "risk_daystart"),
+            ("News", "newspaper", "risk_newsevent"),
+        ),
+    ),
+    (
         "Records",
         (
             ("Intents", "outgoing_mail", "orders_orderintent"),
@@ -38,7 +50,6 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Hosts", "dns", "engine_enginehost"),
             ("Leases", "key", "engine_lease"),
             ("Commands", "terminal", "events_command"),
-            ("Blocks", "block", "risk_block"),
             ("Symbols", "currency_exchange", "accounts_symbol"),
             ("Brokers", "hub", "brokers"),
         ),

@@ -18,7 +18,8 @@ from engine.lease import HeldLease
 from engine.models import EngineState
 from engine.opening import gateway_of
 from engine.performance import database_skew
-from engine.session import AccountSession, show_failure, write_state
+from engine.session import AccountSession
+from engine.state import show_failure, write_state
 from orders.gate import LeaseLost
 
 log = logging.getLogger("trading.engine")

@@ -1,16 +1,17 @@
 """Turn a strategy's actions into proposals, each with the key of its cause."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
 
-from brokers.domain import Quote
-from orders.domain import cause_of_cancel, cause_of_close, cause_of_leg, cause_of_stops
+from brokers.domain import Quote, Side, SymbolSpec
+from orders.domain import KnownIntent, cause_of_cancel, cause_of_close, cause_of_leg, cause_of_stops
 from orders.models import IntentKind, IntentState, Order, OrderIntent
 from orders.services import Proposal
+from risk.domain import Ask, Load
 from strategies.domain import AddLeg, ChangeLeg, Leg, View
 from strategies.models import Bot
 
@@ -123,3 +124,26 @@ def trace_of(quote: Quote, woken_by: str, action: Any) -> dict[str, Any]:
         "woken_by": woken_by,
         "decision": {"action": type(action).__name__, **what},
     }
+
+
+def ask_of(proposal: Proposal, refused_times: int, refused_at: datetime | None) -> Ask:
+    """Put a proposal as the review's question."""
+    return Ask(
+        proposal.bot_id,
+        proposal.raises_exposure,
+        proposal.volume,
+        refused_times,
+        refused_at,
+        proposal.symbol,
+        Side(proposal.side),
+    )
+
+
+def with_under_way(load: Load, intents: Sequence[KnownIntent], spec: SymbolSpec) -> Load:
+    """Add to an account's load the openings whose end is not known; those of other symbols count as lots only."""
+    opening = [i for i in intents if i.kind == "open" or (i.kind == "place" and i.state != "accepted")]
+    lots = dict(load.lots)
+    for intent in opening:
+        lots[intent.symbol] = lots.get(intent.symbol, 0.0) + intent.volume
+    margin = sum(i.volume for i in opening if i.symbol == spec.name) * spec.margin_per_lot
+    return replace(load, orders=load.orders + len(opening), lots=lots, margin_under_way=margin)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,20 @@ from core.clock import Clock
 from core.ids import Ids
 from cycles.manager import CyclesManager
 from cycles.selectors import has_open_business
+from engine.closing import AutoClose
 from engine.commands import run_commands
 from engine.doctor import examine_account
 from engine.domain import CLOCK_SECONDS, Component, Health, judge_clock
 from engine.domain import worst as worst_health
 from engine.gate import SendGate
+from engine.guarding import Guards
 from engine.jobs import IDLE, Job, JobLoop
 from engine.models import EngineState
 from engine.performance import Monitor, Stages
 from engine.realtime import Realtime
 from engine.startup import StartUp, forced_symbols, load_market
+from engine.state import show_failure, write_state
 from engine.trading import Trader
-from events import live
 from events.services import record
 from marketdata.quotes import Market
 from orders.gate import LeaseLost, fenced
@@ -79,6 +81,22 @@ class AccountSession:
         self.cycles = CyclesManager(gate=self.gate, clock=clock, orders_manager=self.orders)
         stages = Stages(time.perf_counter)
         self.reconciler = Reconciler(gateway=gateway, gate=self.gate, clock=clock, orders_manager=self.orders)
+        self.closer = AutoClose(
+            account_id=account_id,
+            gateway=gateway,
+            gate=self.gate,
+            clock=clock,
+            ids=ids,
+            may_go_on=lambda: lease.margin_seconds() > 0,
+        )
+        self.guards = Guards(
+            account_id=account_id,
+            gate=self.gate,
+            market=self.market,
+            clock=clock,
+            orders=self.orders,
+            closer=self.closer,
+        )
         self.trader = Trader(
             account_id=account_id,
             gateway=gateway,
@@ -87,6 +105,7 @@ class AccountSession:
             clock=clock,
             ids=ids,
             stages=stages,
+            guards=self.guards,
         )
         self.realtime = Realtime(trader=self.trader, market=self.market, gate=self.gate, clock=clock)
         self.loop = JobLoop(self._jobs(), clock=clock, ids=ids, timer=time.perf_counter)
@@ -107,6 +126,7 @@ class AccountSession:
             Job("realtime", 0.3, self._realtime),
             Job("orders", 0.5, self._orders),
             Job("cycles", 1.0, self.cycles.run),
+            Job("guards", 1.0, self._guards, backoff_longest=2.0),
             Job("trade", 0.1, self._trade),
             Job("clock", CLOCK_LOOK_SECONDS, self._clock_skew),
             Job("winding down", 1.0, self._wind_down),
@@ -155,6 +175,7 @@ class AccountSession:
             self.cycles.run()
             self.cycles.validate()
             self.reconciler.run()
+            self._guards_first()
         with fenced(self.gate):
             lift_cause(
                 account_id=self.account_id, cause=START_UP, why="the books equal the broker", at=self.clock.now()
@@ -236,6 +257,19 @@ class AccountSession:
                 return IDLE
             self.reconciler.run()
         return None
+
+    def _guards_first(self) -> None:
+        """Let the guards look before anything trades; one that fails has forbidden entries, and exits go on."""
+        try:
+            self.guards.run()
+        except LeaseLost:
+            raise
+        except Exception:
+            log.exception("account %s: the guards failed at the start", self.account_id)
+
+    def _guards(self) -> None:
+        if self.guards.run():
+            self.loop.hurry("orders")
 
     def _trade(self) -> object:
         self.realtime.forget_removed()
@@ -352,39 +386,3 @@ class AccountSession:
 
     def _write_state(self, **fields: Any) -> None:
         write_state(self.gate, fields, at=self.clock.now())
-
-
-def write_state(gate: SendGate, fields: Mapping[str, Any], *, at: datetime) -> None:
-    """Write some columns of the account's engine state, and publish its status and health."""
-    with fenced(gate):
-        state, _ = EngineState.objects.get_or_create(account_id=gate.account_id)
-        for name, value in fields.items():
-            setattr(state, name, value)
-        state.updated_at = at
-        state.save(update_fields=[*fields, "updated_at"])
-        live.publish(
-            gate.account_id,
-            "state",
-            {
-                "status": state.status,
-                "health": state.manager_health_status,
-                "at": at.isoformat(),
-                "error": state.error_message,
-            },
-        )
-
-
-def show_failure(gate: SendGate, message: str, *, at: datetime) -> None:
-    """Show why the account is not traded; the same reason again is not told again. Raises LeaseLost."""
-    message = message[:500]
-    shown = EngineState.objects.filter(account_id=gate.account_id).values_list("error_message", flat=True).first()
-    if shown == message:
-        return
-    fields = {
-        "status": EngineState.Status.ERROR,
-        "error_message": message,
-        "manager_health_status": EngineState.Health.UNHEALTHY,
-    }
-    write_state(gate, fields, at=at)
-    with fenced(gate):
-        record(kind="ERROR", level="error", text=message, account_id=gate.account_id, at=at)

@@ -7,24 +7,22 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from brokers.domain import AccountState
 from brokers.gateway import Gateway, ReadError, SymbolError
 from core.clock import Clock
 from core.ids import Ids
 from core.outcome import Unknown
-from cycles import selectors as cycle_selectors
 from cycles.services import mark_closing, next_number, open_cycle, remember
+from engine.guarding import Guards
 from engine.performance import Stages
-from engine.proposals import close_proposal, leg_of, leg_proposal, refusals_before, stops_proposal, trace_of
+from engine.proposals import ask_of, close_proposal, leg_of, leg_proposal, refusals_before, stops_proposal, trace_of
+from engine.rounds import Round, read_round, standing_of
 from events.services import record
 from marketdata.quotes import Market
 from orders import services as order_services
+from orders.approval import Planned
 from orders.gate import Gate, fenced
-from orders.models import OrderIntent
-from orders.selectors import intents_under_way
 from orders.sending import send_intent
 from risk.domain import Approved, Ask, Standing, Vetoed, entry_objection, review
-from risk.selectors import standing_blocks
 from risk.services import lift_cause, raise_block
 from strategies import registry
 from strategies.domain import (
@@ -33,9 +31,7 @@ from strategies.domain import (
     ChangeLeg,
     CloseCycle,
     CloseLeg,
-    CycleView,
     Decision,
-    InFlight,
     OpenCycle,
     View,
     Watch,
@@ -65,18 +61,6 @@ class Asked:
     vetoes: list[Vetoed] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Round:
-    """What all instances of one pass share."""
-
-    account: AccountState
-    blocks: tuple[tuple[int | None, str, str], ...]
-    unknown: int
-    cycles: Mapping[tuple[int, str], tuple[CycleView, ...]]
-    loose: tuple[InFlight, ...]
-    entries: Mapping[tuple[int, str], datetime]
-
-
 class Trader:
     """Asks an account's strategies and carries out what they decide. A session owns it."""
 
@@ -90,6 +74,7 @@ class Trader:
         clock: Clock,
         ids: Ids,
         stages: Stages,
+        guards: Guards,
     ) -> None:
         self.account_id = account_id
         self.gateway = gateway
@@ -98,6 +83,7 @@ class Trader:
         self.clock = clock
         self.ids = ids
         self.stages = stages
+        self.guards = guards
         self.asked: dict[Instance, Asked] = {}
         self.sent = 0
         self.ran_at: datetime | None = None
@@ -134,7 +120,7 @@ class Trader:
         bots = Bot.objects.filter(account_id=self.account_id).select_related("config", "account").in_bulk()
         for (bot_id, symbol), cycles in current.cycles.items():
             quote, spec = self.market.quote(symbol), self.market.spec(symbol)
-            standing = Standing(self.clock.now(), current.account, quote, spec, current.blocks, current.unknown)
+            standing = standing_of(self.clock.now(), quote, spec, current, self.guards)
             view = self._view(bots[bot_id], symbol, standing, current)
             for cycle in cycles:
                 action = CloseCycle(cycle.id, why)
@@ -171,19 +157,11 @@ class Trader:
             raise unread
         return self.sent - before
 
-    def _round(self) -> _Round:
+    def _round(self) -> Round:
         self._doubts = 0
-        intents = intents_under_way(self.account_id)
-        return _Round(
-            account=self.gateway.account(),
-            blocks=standing_blocks(self.account_id),
-            unknown=sum(i.state == "unknown" for i in intents),
-            cycles=cycle_selectors.cycle_views(self.account_id),
-            loose=tuple(cycle_selectors.in_flight_of(intents)),
-            entries=cycle_selectors.last_entries(self.account_id),
-        )
+        return read_round(self.account_id, self.gateway)
 
-    def _ask(self, bot: Bot, symbol: str, woken_by: str, current: _Round) -> bool:
+    def _ask(self, bot: Bot, symbol: str, woken_by: str, current: Round) -> bool:
         """Ask one instance and carry out its decision; tell whether anything was sent."""
         at = self.clock.now()
         cause = f"symbol {symbol}"
@@ -193,7 +171,7 @@ class Trader:
             self._park(bot, cause, str(problem), current)
             return False
         self._unpark(bot, cause, "the broker knows the symbol", current)
-        standing = Standing(at, current.account, quote, spec, current.blocks, current.unknown)
+        standing = standing_of(at, quote, spec, current, self.guards)
         view = self._view(bot, symbol, standing, current)
         decision = self._decide(bot, view, current)
         if decision is None:
@@ -206,7 +184,7 @@ class Trader:
             sent += self._carry_out(bot, symbol, action, view, standing, asked, trace)
         return sent > 0
 
-    def _view(self, bot: Bot, symbol: str, standing: Standing, current: _Round) -> View:
+    def _view(self, bot: Bot, symbol: str, standing: Standing, current: Round) -> View:
         cycles = current.cycles.get((bot.pk, symbol), ())
         # A stopped account too: its session ends a moment after it was stopped, and opens nothing until then
         paused = None if bot.desired_state == bot.account.desired_state == "running" else "paused"
@@ -227,7 +205,7 @@ class Trader:
             margin_free=standing.account.margin_free,
         )
 
-    def _decide(self, bot: Bot, view: View, current: _Round) -> Decision | None:
+    def _decide(self, bot: Bot, view: View, current: Round) -> Decision | None:
         """Ask the strategy. One that raises, or whose parameters do not hold, is parked with the reason."""
         assert bot.config is not None
         try:
@@ -259,14 +237,14 @@ class Trader:
                     at=self.clock.now(),
                 )
 
-    def _park(self, bot: Bot, cause: str, reason: str, current: _Round) -> None:
+    def _park(self, bot: Bot, cause: str, reason: str, current: Round) -> None:
         """Forbid a bot's entries until the cause is gone, saying why once."""
-        if not any(b == bot.pk and c == cause for b, c, _ in current.blocks):
+        if not any(b.bot_id == bot.pk and b.cause == cause for b in current.blocks):
             with fenced(self.gate):
                 raise_block(account_id=self.account_id, bot_id=bot.pk, cause=cause, reason=reason, at=self.clock.now())
 
-    def _unpark(self, bot: Bot, cause: str, why: str, current: _Round) -> None:
-        if any(b == bot.pk and c == cause for b, c, _ in current.blocks):
+    def _unpark(self, bot: Bot, cause: str, why: str, current: Round) -> None:
+        if any(b.bot_id == bot.pk and b.cause == cause for b in current.blocks):
             with fenced(self.gate):
                 lift_cause(account_id=self.account_id, bot_id=bot.pk, cause=cause, why=why, at=self.clock.now())
 
@@ -302,7 +280,8 @@ class Trader:
     ) -> int:
         assert bot.config is not None
         times, at_refused = refusals_before(self.account_id, bot_id=bot.pk, symbol=symbol)
-        verdict = self._review(Ask(bot.pk, True, action.volume, times, at_refused), standing)
+        ask = Ask(bot.pk, True, action.volume, times, at_refused, symbol, action.side, opens_cycle=True)
+        verdict = self._review(ask, standing)
         if isinstance(verdict, Vetoed):
             asked.vetoes.append(verdict)
             return 0
@@ -323,7 +302,7 @@ class Trader:
             )
             first = AddLeg(cycle.pk, 0, action.side, action.volume, action.reason, tp=action.tp, sl=action.sl)
             proposal = leg_proposal(bot, symbol, first, trace)
-            intent = order_services.plan_intent(proposal, account_id=self.account_id, ids=self.ids, at=at)
+            intent = order_services.plan_intent(proposal, verdict, account_id=self.account_id, ids=self.ids, at=at)
         return self._send(intent)
 
     def _leave(
@@ -364,15 +343,14 @@ class Trader:
         sent = 0
         for proposal in proposals:
             times, at_refused = refusals_before(self.account_id, cause_key=proposal.cause_key)
-            ask = Ask(proposal.bot_id, proposal.raises_exposure, proposal.volume, times, at_refused)
-            verdict = self._review(ask, standing)
+            verdict = self._review(ask_of(proposal, times, at_refused), standing)
             if isinstance(verdict, Vetoed):
                 asked.vetoes.append(verdict)
                 continue
             try:
                 with fenced(self.gate):
                     intent = order_services.plan_intent(
-                        proposal, account_id=self.account_id, ids=self.ids, at=self.clock.now()
+                        proposal, verdict, account_id=self.account_id, ids=self.ids, at=self.clock.now()
                     )
                     if memory and proposal.cycle_id is not None:
                         remember(proposal.cycle_id, memory)
@@ -386,7 +364,7 @@ class Trader:
         """Review with what this round has sent itself since it looked at the account."""
         return review(ask, replace(standing, unknown_outcomes=standing.unknown_outcomes + self._doubts))
 
-    def _send(self, intent: OrderIntent) -> bool:
+    def _send(self, intent: Planned) -> bool:
         """Send once; tell whether anything left. Raises LeaseLost."""
         self._doubts += 1
         outcome = send_intent(intent, gateway=self.gateway, gate=self.gate, clock=self.clock)

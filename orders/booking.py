@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection
-from django.db.models import F, OuterRef, Subquery, Sum, Value
+from django.db.models import F, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from brokers.domain import Deal as BrokerDeal
@@ -85,7 +85,9 @@ def finish_intents(account_id: int, *, fence: int, at: datetime) -> int:
         )
     )
     done = 0
-    for intent in accepted.filter(dealt__gte=F("volume")):
+    # The rest of a market close that was filled in part is gone: a new intent asks for it
+    part = Q(state=IntentState.PARTIAL, kind=IntentKind.CLOSE, filled_volume__gt=0, dealt__gte=F("filled_volume"))
+    for intent in accepted.filter(part | Q(dealt__gte=F("volume"))):
         done += transition(
             intent.pk,
             intent.state,

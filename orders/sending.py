@@ -19,6 +19,7 @@ from core.clock import Clock
 from core.outcome import Accepted, Outcome, Refused, Unknown
 from events import live
 from events.services import record
+from orders.approval import NotApproved, Planned
 from orders.domain import SEND_DEADLINE
 from orders.gate import Gate, fenced
 from orders.models import IntentKind, IntentState, Order, OrderIntent, OrderStatus
@@ -50,12 +51,15 @@ def request_of(intent: OrderIntent) -> Request:
     raise ValueError(f"intent {intent.token} is of an unknown kind {intent.kind!r}")
 
 
-def send_intent(intent: OrderIntent, *, gateway: Sender, gate: Gate, clock: Clock) -> Outcome | None:
-    """Carry out a PLANNED intent at most once and record its outcome. Returns None when it must not be sent.
+def send_intent(planned: Planned, *, gateway: Sender, gate: Gate, clock: Clock) -> Outcome | None:
+    """Carry out a planned intent at most once and record its outcome. Returns None when it must not be sent.
 
     Raises LeaseLost when the account is not ours any more. SENT has to be durable before the request leaves, so this
     refuses to run inside a transaction (RuntimeError).
     """
+    if not isinstance(planned, Planned):
+        raise NotApproved("only what plan_intent made of an approval is sent")
+    intent = planned.row
     at = clock.now()
     deadline = at + SEND_DEADLINE
     with fenced(gate, "claim", durable=True):
@@ -156,7 +160,7 @@ def record_outcome(intent: OrderIntent, outcome: Outcome, *, gate: Gate, clock: 
 def _accepted(intent: OrderIntent, outcome: Accepted, *, gate: Gate, at: datetime) -> None:
     done = outcome.filled > 0 and intent.kind == IntentKind.OPEN
     over = intent.kind in (IntentKind.CANCEL, IntentKind.STOPS)
-    state = IntentState.FILLED if done or over else IntentState.ACCEPTED
+    state = IntentState.FILLED if done or over else IntentState.PARTIAL if outcome.partial else IntentState.ACCEPTED
     if not transition(
         intent.pk,
         IntentState.SENT,

@@ -12,6 +12,7 @@ from accounts.models import User
 from core.ids import Ids
 from events import live
 from events.services import record
+from orders.approval import Approved, Planned, planned
 from orders.domain import check_transition, comment_of
 from orders.gate import Gate, fenced
 from orders.models import IntentHistory, IntentState, Order, OrderIntent, OrderStatus
@@ -51,17 +52,23 @@ class AlreadyDecided(Exception):
     """This cause has an intent that is under way or done; the same decision was taken twice."""
 
 
-def plan_intent(proposal: Proposal, *, account_id: int, ids: Ids, at: datetime) -> OrderIntent:
-    """Write an intent down as PLANNED, inside the caller's transaction.
+def plan_intent(proposal: Proposal, approved: Approved, *, account_id: int, ids: Ids, at: datetime) -> Planned:
+    """Write an approved request down as a PLANNED intent, inside the caller's transaction.
 
     A cause may have a second intent only when its newest one ended REFUSED or ABSENT; the new one names the old one.
-    Raises AlreadyDecided otherwise.
+    Raises AlreadyDecided otherwise, NotApproved when the approval was for something else.
     """
     last = (
         OrderIntent.objects.filter(account_id=account_id, cause_key=proposal.cause_key).order_by("-generation").first()
     )
     if last is not None and last.state not in (IntentState.REFUSED, IntentState.ABSENT):
         raise AlreadyDecided(f"{proposal.cause_key} has intent {last.token}, {last.get_state_display().lower()}")
+    approved.use(
+        bot_id=proposal.bot_id,
+        symbol=proposal.symbol,
+        volume=proposal.volume,
+        raises_exposure=proposal.raises_exposure,
+    )
     token = ids.token(10)
     intent = OrderIntent.objects.create(
         account_id=account_id,
@@ -91,7 +98,7 @@ def plan_intent(proposal: Proposal, *, account_id: int, ids: Ids, at: datetime) 
     IntentHistory.objects.create(
         intent=intent, from_state="", to_state=IntentState.PLANNED, why=proposal.why[:300], at=at
     )
-    return intent
+    return planned(intent)
 
 
 def transition(intent_id: int, frm: str, to: str, *, fence: int | None, why: str, at: datetime, **fields: Any) -> bool:

@@ -1,9 +1,139 @@
-"""Named reads of blocks."""
+"""Named reads of blocks, guard settings, alarms, kill switches and what the guards stand on."""
 
-from risk.models import Block
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import F, Q, QuerySet, Sum
+
+from accounts.models import TradingAccount
+from brokers.domain import DealKind
+from cycles.models import Cycle
+from orders.models import AccountMarks, Deal, IntentKind, IntentState, Order, OrderIntent
+from risk.domain.calendar import NewsItem
+from risk.domain.settings import GuardSettings
+from risk.models import Block, EquityPeak, GuardAlarm, GuardConfig, KillSwitch, NewsEvent
+
+FAILED = (IntentState.REFUSED, IntentState.UNKNOWN, IntentState.ABSENT)
+WORKED = (IntentState.ACCEPTED, IntentState.PARTIAL, IntentState.FILLED, IntentState.ADOPTED)
+ENTRIES = (IntentKind.OPEN, IntentKind.PLACE)
+LOOK_BACK = timedelta(hours=1)
+NEWS_AROUND = timedelta(days=1)
 
 
-def standing_blocks(account_id: int) -> tuple[tuple[int | None, str, str], ...]:
-    """Read the blocks that stand on an account: (bot or None for all, cause, reason)."""
+class StandingBlock(NamedTuple):
+    """A block that stands: the bot and symbol that it is about (None and empty: all), who objects, and why."""
+
+    bot_id: int | None
+    cause: str
+    reason: str
+    symbol: str = ""
+
+
+def standing_blocks(account_id: int) -> tuple[StandingBlock, ...]:
+    """Read the blocks that stand on an account, kill switches that allow exits only among them."""
     rows = Block.objects.filter(account_id=account_id, lifted_at__isnull=True).order_by("id")
-    return tuple(rows.values_list("bot_id", "cause", "reason"))
+    blocks = [StandingBlock(*row) for row in rows.values_list("bot_id", "cause", "reason", "symbol")]
+    killed = [
+        StandingBlock(switch.bot_id, "kill switch", switch.reason)
+        for switch in standing_kills(account_id)
+        if switch.mode != KillSwitch.Mode.NO_ENTRIES
+    ]
+    return (*killed, *blocks)
+
+
+def standing_kills(account_id: int) -> list[KillSwitch]:
+    """Read the kill switches that concern an account: its own, its bots', and the one for everything."""
+    mine = Q(account_id=account_id) | Q(account__isnull=True)
+    return list(KillSwitch.objects.filter(mine, released_at__isnull=True).order_by("id"))
+
+
+def current_config(account_id: int | None) -> GuardSettings:
+    """Return the settings that hold for an account: its own, else the default's newest version, else ours.
+
+    Raises:
+        pydantic.ValidationError: What is stored does not hold any more.
+    """
+    rows = GuardConfig.objects.filter(Q(account_id=account_id) | Q(account__isnull=True))
+    newest = rows.order_by(F("account").asc(nulls_last=True), "-version").first()
+    return GuardSettings.model_validate(newest.values) if newest is not None else GuardSettings()
+
+
+def open_alarms(account_id: int | None = None) -> QuerySet[GuardAlarm]:
+    """Return the alarms that are not over, of one account or of all, oldest first."""
+    found = GuardAlarm.objects.filter(ended_at__isnull=True).order_by("since", "id")
+    return found if account_id is None else found.filter(account_id=account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the imported deals add up to: payments in and out, and the balance that they explain (None: no deals)."""
+
+    flow_total: float
+    balance: float | None
+
+
+def ledger_of(account_id: int) -> Ledger:
+    """Add up an account's deals. Credits are no part of the balance; charges and corrections count as results."""
+    everything = Sum(F("profit") + F("swap") + F("commission") + F("fee"))
+    rows = dict(Deal.objects.filter(account_id=account_id).order_by().values_list("kind").annotate(net=everything))
+    balance = sum((net for kind, net in rows.items() if kind != DealKind.CREDIT), start=0)
+    return Ledger(float(rows.get(DealKind.BALANCE, 0)), float(balance) if rows else None)
+
+
+def recent_requests(account_id: int, now: datetime) -> tuple[tuple[datetime, bool], ...]:
+    """Return (time, worked) of the requests that were answered in the last hour, oldest first."""
+    rows = (
+        OrderIntent.objects.filter(account_id=account_id, sent_at__gte=now - LOOK_BACK, state__in=(*FAILED, *WORKED))
+        .order_by("sent_at", "id")
+        .values_list("sent_at", "state")
+    )
+    return tuple((at, state in WORKED) for at, state in rows if at is not None)
+
+
+def entries_sent(account_id: int, now: datetime) -> tuple[datetime, ...]:
+    """Return when the entries of the last 24 hours were sent."""
+    rows = OrderIntent.objects.filter(
+        account_id=account_id, kind__in=ENTRIES, sent_at__gt=now - timedelta(days=1)
+    ).values_list("sent_at", flat=True)
+    return tuple(at for at in rows if at is not None)
+
+
+def realized_since(account_id: int, since: datetime) -> tuple[dict[int, float], dict[int, float], dict[int, int]]:
+    """Return the net of closed legs of open cycles, the net of every bot's legs closed since, and cycles' bots."""
+    cycles: dict[int, float] = {}
+    bots: dict[int, float] = defaultdict(float)
+    active = dict(
+        Cycle.objects.filter(account_id=account_id, status__in=("open", "closing")).values_list("id", "bot_id")
+    )
+    net = Sum(F("profit") + F("swap") + F("commission"))
+    closed = Order.objects.filter(account_id=account_id, status="closed").order_by()
+    for cycle_id, total in closed.filter(cycle_id__in=active).values_list("cycle_id").annotate(net=net):
+        cycles[cycle_id] = float(total)
+    for bot_id, total in closed.filter(closed_at__gte=since, bot__isnull=False).values_list("bot_id").annotate(net=net):
+        bots[bot_id] = float(total)
+    return cycles, bots, active
+
+
+def portfolio_drawdown(account_id: int) -> float | None:
+    """Return the fall of all accounts of the same currency and money from the sum of their clean peaks, in percent.
+
+    The sum of the peaks is at least the peak of the sums: the guard fires early, never late. None: nothing is known.
+    """
+    try:
+        account = TradingAccount.objects.get(pk=account_id)
+    except ObjectDoesNotExist:
+        return None
+    rows = EquityPeak.objects.filter(account__currency=account.currency, demo=account.demo, account__demo=account.demo)
+    peaks = dict(rows.values_list("account_id", "value"))
+    worth = dict(AccountMarks.objects.filter(account_id__in=peaks).values_list("account_id", "equity"))
+    total = sum(peaks[known] for known in worth)
+    return max(0.0, (total - sum(worth.values())) / total * 100) if total > 0 else None
+
+
+def news_around(now: datetime) -> tuple[NewsItem, ...]:
+    """Return the calendar's events of a day before and after."""
+    rows = NewsEvent.objects.filter(at__range=(now - NEWS_AROUND, now + NEWS_AROUND))
+    return tuple(NewsItem(*row) for row in rows.values_list("at", "currency", "impact", "title"))

@@ -3,18 +3,25 @@
 import math
 import re
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Protocol, Union, get_args, get_origin
 
 from django import forms
 from django.core.exceptions import ValidationError
 from pydantic import ValidationError as ParamsError
 from pydantic.fields import FieldInfo
 
-from strategies.registry import StrategySpec
+from strategies.params import StrategyParams
 
 NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,10})?\Z", re.ASCII)
 INTEGER = re.compile(r"[+-]?\d{1,15}\Z", re.ASCII)
 NAMED = re.compile(r"^(?:Value error, )?((?:\w+)(?: and \w+)*): (.+)$", re.DOTALL)
+
+
+class HasParams(Protocol):
+    """What a form is generated from: a strategy, or anything else with typed parameters."""
+
+    @property
+    def params(self) -> type[StrategyParams]: ...
 
 
 class StrictFloatField(forms.FloatField):
@@ -41,7 +48,7 @@ class StrictIntegerField(forms.IntegerField):
 class ParamsForm(forms.Form):
     """A strategy's parameters; `params` holds the validated model after is_valid()."""
 
-    spec: StrategySpec
+    spec: HasParams
     params: Any = None
 
     def clean(self) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def _field(name: str, info: FieldInfo) -> forms.Field:
         return StrictFloatField(
             min_value=low, max_value=high, widget=forms.TextInput(attrs={"inputmode": "decimal"}), **common
         )
-    return forms.CharField(max_length=200, **common)
+    return forms.CharField(max_length=200, **common | {"required": not optional and info.default != ""})
 
 
 def _range_text(bounds: dict[str, Any]) -> str:
@@ -113,7 +120,7 @@ def _written(value: float) -> str:
     return f"{value:,.10f}".rstrip("0").rstrip(".")
 
 
-def config_form(spec: StrategySpec, initial: dict[str, Any] | None = None) -> type[ParamsForm]:
+def config_form(spec: HasParams, initial: dict[str, Any] | None = None) -> type[ParamsForm]:
     """Make the form class of a strategy; `initial` values replace the defaults."""
     fields: dict[str, Any] = {}
     for name, info in spec.params.model_fields.items():
@@ -123,7 +130,7 @@ def config_form(spec: StrategySpec, initial: dict[str, Any] | None = None) -> ty
     return type(f"{spec.params.__name__}Form", (ParamsForm,), {"spec": spec, **fields})
 
 
-def fieldsets(spec: StrategySpec) -> list[tuple[str, list[str]]]:
+def fieldsets(spec: HasParams) -> list[tuple[str, list[str]]]:
     """Return the form's groups with their field names, in the order of declaration."""
     groups: dict[str, list[str]] = {}
     for name, info in spec.params.model_fields.items():

@@ -17,8 +17,10 @@ from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
 from events.models import Command, Event
 from orders.models import AccountMarks, Deal, IntentHistory, Order, OrderIntent
-from risk.models import Block
+from risk.models import Block, DayStart, EquityPeak, GuardAlarm, NewsEvent
 from risk.services import raise_block
+from risk.services.configs import save_guards
+from risk.services.killing import kill
 from strategies import services as bot_services
 from strategies.models import Bot
 
@@ -140,7 +142,28 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
     Lease.objects.create(account=account, holder="host:runner:1", token=3, expires_at=AT)
     EngineState.objects.create(account=account, status="running", statistics={"jobs": {}}, updated_at=AT)
     raise_block(account_id=account.pk, bot_id=bot.pk, cause="person", reason="news at 14:30", at=AT)
+    fill_risk(account, bot)
     return cycle, order, intent
+
+
+def fill_risk(account: TradingAccount, bot: Bot) -> None:
+    """Put one row of every model of the guards on an account."""
+    save_guards(account=account, values={"drawdown_close": 25.0}, at=AT)
+    EquityPeak.objects.create(account=account, demo=account.demo, value=10_100, at=AT, start_value=10_000, start_at=AT)
+    DayStart.objects.create(account=account, day=AT.date(), equity=10_000, balance=10_000, flow_total=10_000, at=AT)
+    GuardAlarm.objects.create(
+        account=account,
+        guard="drawdown",
+        level="account",
+        tier=3,
+        phase="closed",
+        figure=21.0,
+        limit=20.0,
+        text="equity 7900.00 is 21.00 % below its peak",
+        since=AT,
+    )
+    kill(mode="no_entries", reason="trying it", confirmation=bot.name, bot=bot, at=AT)
+    NewsEvent.objects.get_or_create(at=AT, currency="USD", impact="high", title="Non-farm payrolls")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from accounts.models import LoginSession, TradingAccount
 from accounts.selectors import password_of
 from events.models import Command, Event
 from orders.models import IntentHistory, OrderIntent
-from risk.models import Block
+from risk.models import Block, GuardAlarm, KillSwitch
 from tests.admin.conftest import Desk
 
 CONFIRMED = {"_form_submitted": "1"}
@@ -23,6 +23,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "risk_block_lift": {"why": "the news is out"},
     "risk_block_raise_block": {"reason": "news"},
     "orders_orderintent_settle": {"reason": "the broker says: never executed", "own_password": "correct horse"},
+    "risk_guardalarm_rearm": {"reason": "looked at it"},
+    "risk_guardalarm_veto": {"reason": "it will come back"},
+    "risk_killswitch_release": {"reason": "it works again"},
+    "risk_killswitch_throw": {"reason": "odd", "mode": "exits_only", "confirmation": "Main"},
+    "risk_newsevent_take": {"text": "time,currency,impact,title\n2026-03-06T13:30:00Z,USD,high,Payrolls"},
     "strategies_botconfig_revert": {"seen_version": "1"},
 }
 
@@ -37,7 +42,7 @@ def actions() -> Iterator[tuple[str, str, bool]]:
                 yield model._meta.label, action.action_name, kind != "list"
 
 
-FOR_SUPERUSERS = {"accounts.LoginSession"}
+FOR_SUPERUSERS = {"accounts.LoginSession", "risk.NewsEvent"}
 ALL = sorted(set(actions()))
 
 
@@ -61,13 +66,15 @@ def address(desk: Desk, label: str, name: str, on_row: bool) -> str:
         "strategies.Bot": desk.bot.pk,
         "strategies.BotConfig": desk.bot.config_id,
         "risk.Block": desk.block.pk,
+        "risk.GuardAlarm": GuardAlarm.objects.filter(account=desk.account).values_list("pk", flat=True).first(),
+        "risk.KillSwitch": KillSwitch.objects.filter(account=desk.account).values_list("pk", flat=True).first(),
         "accounts.LoginSession": LoginSession.objects.filter(session_key="k").values_list("pk", flat=True).first(),
     }
     return reverse(f"admin:{name}", args=(rows[label],) if on_row else ())
 
 
 def answers(desk: Desk, name: str) -> dict[str, Any]:
-    extra = {"account": desk.account.pk} if name == "risk_block_raise_block" else {}
+    extra = {"account": desk.account.pk} if name in ("risk_block_raise_block", "risk_killswitch_throw") else {}
     return {**CONFIRMED, **ANSWERS.get(name, {}), **extra}
 
 

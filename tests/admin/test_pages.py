@@ -27,8 +27,23 @@ FACTS = {
     "botconfig",
     "cycle",
     "command",
+    "guardalarm",
+    "guardconfig",
+    "killswitch",
+    "equitypeak",
+    "daystart",
+    "newsevent",
 }
-OF_NO_ACCOUNT = {"loginsession", "user", "group", "engineprocess", "enginehost", "apitoken", "apirequest"}
+OF_NO_ACCOUNT = {
+    "loginsession",
+    "user",
+    "group",
+    "engineprocess",
+    "enginehost",
+    "apitoken",
+    "apirequest",
+    "newsevent",
+}
 # Rows of people, who see their own
 OWN = {"apitoken"}
 

@@ -115,6 +115,7 @@ def test_a_start_repairs_before_it_trades(held: World) -> None:
     held.start()
     assert len(held.cycles("open")) == 1
     kinds = held.kinds()
-    last_block = len(kinds) - 1 - kinds[::-1].index("BLOCK_RAISED")
-    assert kinds.index("CYCLE_REOPENED") > last_block
+    blocks = Event.objects.filter(kind="BLOCK_RAISED", text__contains="startup")
+    reopened = Event.objects.get(kind="CYCLE_REOPENED")
+    assert reopened.pk > blocks.latest("id").pk
     assert kinds[::-1].index("BLOCK_LIFTED") < kinds[::-1].index("CYCLE_REOPENED")

@@ -86,7 +86,7 @@ def test_real_money_on_a_demo_account_is_never_traded_until_a_person_says_so(wor
     world.bot()
     world.run(5)
     assert world.truth.positions == ()
-    ((_, cause, reason),) = standing_blocks(world.account.pk)
+    ((_, cause, reason, _),) = standing_blocks(world.account.pk)
     assert (cause, "Set the account's margin mode to hedging" in reason) == ("doctor", True)
     TradingAccount.objects.update(margin_mode="hedging")
     world.run(65)

@@ -24,6 +24,7 @@ from accounts.models import TradingAccount
 from accounts.permissions import accounts_of
 from risk import services
 from risk.models import Block
+from risk.services.blocks import GUARD
 from strategies.models import Bot
 
 PERSON = "person"
@@ -60,7 +61,17 @@ class LiftDialog(DialogForm):
 
 @admin.register(Block)
 class BlockAdmin(FactAdmin[Block]):
-    list_display = ("raised", "account", "bot", "cause", "reason", "standing", "raised_by", "lifted", "lifted_why")
+    list_display = (
+        "raised",
+        "account",
+        "bot",
+        "symbol",
+        "cause",
+        "reason",
+        "standing",
+        "raised_by",
+        "lifted_why",
+    )
     list_filter = (
         ("account", ScopedRelatedFilter),
         ("bot", ScopedRelatedFilter),
@@ -78,10 +89,6 @@ class BlockAdmin(FactAdmin[Block]):
     @display(description="Raised (UTC)", ordering="raised_at")
     def raised(self, block: Block) -> str:
         return moment(block.raised_at)
-
-    @display(description="Lifted (UTC)", ordering="lifted_at")
-    def lifted(self, block: Block) -> str:
-        return moment(block.lifted_at)
 
     @display(description="State", label=STATES)
     def standing(self, block: Block) -> tuple[str, str]:
@@ -115,7 +122,7 @@ class BlockAdmin(FactAdmin[Block]):
         path="lift",
         icon="lock_open",
         form=LiftDialog,
-        shown_when=lambda block: block.lifted_at is None,
+        shown_when=lambda block: block.lifted_at is None and not block.cause.startswith(f"{GUARD} "),
     )
     def lift(self, request: HttpRequest, block: Block, why: str) -> str:
         won = services.lift_block(block_id=block.pk, why=why, by_id=person(request).pk, at=CLOCK.now())

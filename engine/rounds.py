@@ -1,0 +1,61 @@
+"""What all questions of one pass share, and what the review judges them by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from brokers.domain import AccountState, Quote, SymbolSpec
+from brokers.gateway import Gateway
+from cycles import selectors as cycle_selectors
+from engine.guarding import Guards
+from engine.proposals import with_under_way
+from orders.domain import KnownIntent
+from orders.selectors import intents_under_way
+from risk.domain import Standing
+from risk.selectors import StandingBlock, standing_blocks, standing_kills
+from strategies.domain import CycleView, InFlight
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What all instances of one pass share."""
+
+    account: AccountState
+    blocks: tuple[StandingBlock, ...]
+    no_new_cycles: tuple[tuple[int | None, str], ...]
+    unknown: int
+    cycles: Mapping[tuple[int, str], tuple[CycleView, ...]]
+    loose: tuple[InFlight, ...]
+    under_way: tuple[KnownIntent, ...]
+    entries: Mapping[tuple[int, str], datetime]
+
+
+def read_round(account_id: int, gateway: Gateway) -> Round:
+    """Read it afresh. Raises ReadError."""
+    intents = intents_under_way(account_id)
+    return Round(
+        account=gateway.account(),
+        blocks=standing_blocks(account_id),
+        no_new_cycles=tuple((switch.bot_id, switch.reason) for switch in standing_kills(account_id)),
+        unknown=sum(i.state == "unknown" for i in intents),
+        cycles=cycle_selectors.cycle_views(account_id),
+        loose=tuple(cycle_selectors.in_flight_of(intents)),
+        under_way=intents,
+        entries=cycle_selectors.last_entries(account_id),
+    )
+
+
+def standing_of(at: datetime, quote: Quote, spec: SymbolSpec, current: Round, guards: Guards) -> Standing:
+    """Return what the account stands at for one symbol."""
+    return Standing(
+        now=at,
+        account=current.account,
+        quote=quote,
+        spec=spec,
+        blocks=current.blocks,
+        unknown_outcomes=current.unknown,
+        guarded_at=guards.passed_at,
+        settings=guards.settings,
+        load=with_under_way(guards.load, current.under_way, spec),
+        no_new_cycles=current.no_new_cycles,
+    )

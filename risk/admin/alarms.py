@@ -1,0 +1,139 @@
+"""Admin of alarms: managers veto a countdown and re-arm what fired; peaks and days show what guards stand on."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
+
+from accounts.admincells import STATES, amount, moment
+from accounts.adminkit import (
+    CLOCK,
+    DialogForm,
+    FactAdmin,
+    ScopedRelatedFilter,
+    display,
+    person,
+    post_dialog,
+    reason_field,
+)
+from risk.models import DayStart, EquityPeak, GuardAlarm
+from risk.services.alarms import rearm_alarm, veto_alarm
+
+TIERS = {GuardAlarm.Tier.WARN: "warn", GuardAlarm.Tier.REDUCE: "reduce", GuardAlarm.Tier.CLOSE: "close"}
+
+
+class VetoDialog(DialogForm):
+    """Asks why the closing is to be stopped."""
+
+    reason = reason_field("Why nothing is to be closed")
+
+
+class RearmDialog(DialogForm):
+    """Asks why entries may go on."""
+
+    reason = reason_field("What you found, and why entries may go on")
+
+
+@admin.register(GuardAlarm)
+class GuardAlarmAdmin(FactAdmin[GuardAlarm]):
+    list_display = (
+        "raised",
+        "account",
+        "guard",
+        "about",
+        "tier_label",
+        "phase_label",
+        "text",
+        "left",
+        "until",
+    )
+    list_filter = (
+        ("account", ScopedRelatedFilter),
+        ("guard", FieldTextFilter),
+        ("phase", ChoicesDropdownFilter),
+        ("tier", ChoicesDropdownFilter),
+        ("ended_at", admin.EmptyFieldListFilter),
+        ("since", RangeDateTimeFilter),
+    )
+    search_fields = ("guard", "subject", "text", "veto_reason", "end_reason")
+    list_select_related = ("account", "bot")
+    ordering = ("-since", "-id")
+    actions_detail = ("veto", "rearm")
+    actions_row = ("veto", "rearm")
+    fieldsets = (
+        (None, {"fields": ("account", "guard", "level", "subject", "bot", "tier", "phase", "text")}),
+        ("Figures", {"fields": ("figure", "limit", "since", "deadline", "left", "trouble")}),
+        ("People", {"fields": ("vetoed_at", "vetoed_by", "veto_reason", "ended_at", "ended_by", "end_reason")}),
+    )
+
+    @display(description="Since (UTC)", ordering="since")
+    def raised(self, alarm: GuardAlarm) -> str:
+        return moment(alarm.since)
+
+    @display(description="Closes at (UTC)", ordering="deadline")
+    def until(self, alarm: GuardAlarm) -> str:
+        return moment(alarm.deadline)
+
+    @display(description="About")
+    def about(self, alarm: GuardAlarm) -> str:
+        return f"{alarm.level} {alarm.subject}".strip()
+
+    @display(description="Asks for", label=STATES, ordering="tier")
+    def tier_label(self, alarm: GuardAlarm) -> tuple[str, str]:
+        return TIERS[GuardAlarm.Tier(alarm.tier)], alarm.get_tier_display()
+
+    @display(description="State", label=STATES, ordering="phase")
+    def phase_label(self, alarm: GuardAlarm) -> tuple[str, str]:
+        return alarm.phase, alarm.get_phase_display()
+
+    @post_dialog(
+        label="Veto",
+        question="Stop the countdown: nothing is closed. No entries until the guard is re-armed, and a much deeper "
+        "loss counts down again.",
+        button="Veto the closing",
+        path="veto",
+        role="manager",
+        icon="front_hand",
+        form=VetoDialog,
+        shown_when=lambda alarm: alarm.phase == GuardAlarm.Phase.COUNTDOWN,
+    )
+    def veto(self, request: HttpRequest, alarm: GuardAlarm, reason: str) -> str:
+        veto_alarm(alarm_id=alarm.pk, reason=reason, by=person(request), at=CLOCK.now())
+        return f"Vetoed: nothing is closed on {alarm.account.name}."
+
+    @post_dialog(
+        label="Re-arm",
+        question="End the alarm: entries are allowed again, and the guard begins anew from what is there now.",
+        button="Re-arm the guard",
+        path="rearm",
+        role="manager",
+        icon="restart_alt",
+        form=RearmDialog,
+        shown_when=lambda alarm: alarm.phase in (GuardAlarm.Phase.CLOSED, GuardAlarm.Phase.VETOED),
+    )
+    def rearm(self, request: HttpRequest, alarm: GuardAlarm, reason: str) -> str:
+        rearm_alarm(alarm_id=alarm.pk, reason=reason, by=person(request), at=CLOCK.now())
+        return f"{alarm.guard} is armed again on {alarm.account.name}."
+
+
+@admin.register(EquityPeak)
+class PeakAdmin(FactAdmin[EquityPeak]):
+    list_display = ("account", "money_kind", "peak", "at", "start_value", "start_at", "ledger_gap")
+    list_filter = (("account", ScopedRelatedFilter),)
+    list_select_related = ("account",)
+    ordering = ("account__name",)
+
+    @display(description="Money", label=STATES)
+    def money_kind(self, row: EquityPeak) -> tuple[str, str]:
+        return ("demo", "DEMO") if row.demo else ("live", "LIVE")
+
+    @display(description="Clean peak", ordering="value")
+    def peak(self, row: EquityPeak) -> str:
+        return amount(row.value)
+
+
+@admin.register(DayStart)
+class DayAdmin(FactAdmin[DayStart]):
+    list_display = ("day", "account", "equity", "balance", "at")
+    list_filter = (("account", ScopedRelatedFilter),)
+    list_select_related = ("account",)
+    ordering = ("-day",)

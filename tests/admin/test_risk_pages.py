@@ -1,0 +1,63 @@
+"""The pages of guards and kill switches: who may do what there."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.test import Client
+from django.urls import reverse
+
+from accounts.adminkit import CLOCK
+from risk.models import GuardAlarm, KillSwitch
+from risk.selectors import current_config
+from tests.admin.conftest import Desk
+from tests.admin.test_actions import ANSWERS, CONFIRMED
+
+
+def test_a_manager_vetoes_and_re_arms_and_a_trader_may_not(desk: Desk, as_: Callable[..., Client]) -> None:
+    alarm = GuardAlarm.objects.get(account=desk.account)
+    GuardAlarm.objects.filter(pk=alarm.pk).update(phase="countdown", deadline=CLOCK.now() + timedelta(seconds=60))
+    veto = reverse("admin:risk_guardalarm_veto", args=(alarm.pk,))
+    said = {**CONFIRMED, **ANSWERS["risk_guardalarm_veto"]}
+    assert as_("ada").post(veto, said).status_code == 403
+    assert "HX-Redirect" not in as_("mia").post(veto, {**CONFIRMED, "reason": " "}).headers
+    assert as_("mia").post(veto, said).headers["HX-Redirect"]
+    alarm.refresh_from_db()
+    assert (alarm.phase, alarm.vetoed_by, alarm.veto_reason) == ("vetoed", desk.people["mia"], "it will come back")
+    rearm = reverse("admin:risk_guardalarm_rearm", args=(alarm.pk,))
+    assert as_("ada").post(rearm, {**CONFIRMED, **ANSWERS["risk_guardalarm_rearm"]}).status_code == 403
+    assert as_("mia").post(rearm, {**CONFIRMED, **ANSWERS["risk_guardalarm_rearm"]}).headers["HX-Redirect"]
+    alarm.refresh_from_db()
+    assert (alarm.phase, alarm.ended_by) == ("ended", desk.people["mia"])
+
+
+def test_a_trader_throws_the_kill_switch_by_typing_the_name(desk: Desk, as_: Callable[..., Client]) -> None:
+    client, url = as_("ada"), reverse("admin:risk_killswitch_throw")
+    answers_given = {**CONFIRMED, "account": desk.account.pk, "bot": "", "mode": "flatten", "reason": "odd"}
+    wrong = client.post(url, {**answers_given, "confirmation": "main"})
+    assert "Type Main to confirm" in wrong.content.decode()
+    assert client.post(url, {**answers_given, "confirmation": "Main"}).headers["HX-Redirect"]
+    switch = KillSwitch.objects.get(account=desk.account, bot=None)
+    assert (switch.mode, switch.by) == ("flatten", desk.people["ada"])
+    # Everything at once is for superusers
+    everything = {**answers_given, "account": "", "confirmation": "everything"}
+    assert "HX-Redirect" not in client.post(url, everything).headers
+    assert as_("root").post(url, everything).headers["HX-Redirect"]
+    assert KillSwitch.objects.filter(account=None, released_at=None).count() == 1
+
+
+def test_guard_settings_are_saved_as_versions_by_managers(desk: Desk, as_: Callable[..., Client]) -> None:
+    url = reverse("admin:risk_guards", args=(desk.account.pk,))
+    values = {k: "" if v is None else v for k, v in current_config(desk.account.pk).model_dump().items()}
+    data = {k: v for k, v in values.items() if v is not False} | {"note": "tighter", "seen_version": "1"}
+    assert as_("ben").get(url).status_code == 200
+    assert as_("ben").post(url, data).status_code == 403
+    assert as_("cem").get(url).status_code == 404
+    client = as_("mia")
+    bad = client.post(url, {**data, "drawdown_warn": "30"}).content.decode()
+    assert "the milder tier must come first" in bad
+    assert client.post(url, {**data, "drawdown_close": "18"}).status_code == 302
+    assert current_config(desk.account.pk).drawdown_close == 18
+    assert "saved meanwhile" in client.post(url, {**data, "drawdown_close": "17"}).content.decode()
+    assert "drawdown_close: 25.0 → 18.0" in client.get(url).content.decode()
+    assert as_("mia").get(reverse("admin:risk_guards", args=("default",))).status_code == 404
+    assert as_("root").get(reverse("admin:risk_guards", args=("default",))).status_code == 200
