@@ -98,6 +98,14 @@ class ScopedRelatedFilter(_RelatedFilter):
         return [(str(row.pk), str(row)) for row in found[:500]]
 
 
+def _has_anywhere(request: HttpRequest, role: RoleName) -> bool:
+    """Tell whether a person has a role in some account; the sidebar asks that for every page, so ask once a request."""
+    known: dict[str, bool] = request.__dict__.setdefault("_roles_anywhere", {})
+    if role not in known:
+        known[role] = can_anywhere(request.user, role)
+    return known[role]
+
+
 def account_path(model: type[Model]) -> str | None:
     """Return the lookup from a model to its account ("pk" for the account itself); None when it belongs to none."""
     registered = admin.site._registry.get(model)
@@ -311,7 +319,7 @@ class DeskAdmin(CleanQueries, _ModelAdmin[M]):
         if self.account_path is None:
             return is_superuser(request.user)
         if not isinstance(obj, self.model):
-            return can_anywhere(request.user, role)
+            return _has_anywhere(request, role)
         account = self.account_of(obj)
         return is_superuser(request.user) if account is None else can(request.user, account, role)
 

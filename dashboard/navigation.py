@@ -17,6 +17,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Cycles", "cycle", "cycles_cycle"),
             ("Orders", "candlestick_chart", "orders_order"),
             ("Accounts", "account_balance", "accounts_tradingaccount"),
+            ("Statistics", "query_stats", "statistics"),
         ),
     ),
     (
@@ -65,7 +66,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ),
 )
 
-FIXED = ("engine-room", "admin:index", "live", "brokers")
+FIXED = ("engine-room", "admin:index", "live", "statistics", "brokers")
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

@@ -3,9 +3,11 @@
 from django.contrib import admin
 from django.urls import path
 
+from dashboard.statistics import statistics
 from dashboard.views import brokers, engine, live
 
 urlpatterns = [
+    path("admin/statistics/", admin.site.admin_view(statistics), name="statistics"),
     path("admin/live/", admin.site.admin_view(live), name="live"),
     path("admin/engine-room/", admin.site.admin_view(engine), name="engine-room"),
     path("admin/brokers/", admin.site.admin_view(brokers), name="brokers"),

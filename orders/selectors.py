@@ -1,6 +1,6 @@
 """Named reads of orders and intents; each returns frozen rows, read afresh."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.db import connection
@@ -8,6 +8,7 @@ from django.db.models import Max, Q
 
 from orders.domain import KnownIntent, KnownOrder
 from orders.models import AccountMarks, Deal, IntentKind, IntentState, OrderIntent
+from orders.statistics import Flow, Trade
 
 UNDER_WAY = Q(state__in=(IntentState.PLANNED, IntentState.CLAIMED, IntentState.SENT, IntentState.UNKNOWN)) | Q(
     state__in=(IntentState.ACCEPTED, IntentState.PARTIAL),
@@ -96,3 +97,40 @@ def executed(cause_prefix: str, account_id: int) -> int:
         cause_key__startswith=cause_prefix,
         state__in=(IntentState.FILLED, IntentState.ADOPTED, IntentState.SETTLED),
     ).count()
+
+
+def closed_trades(account_ids: Collection[int], *, since: datetime | None, until: datetime | None) -> list[Trade]:
+    """Read what closing positions brought, one row a closing deal, oldest first.
+
+    A closing deal brings its own money and its share, by volume, of what opening the position cost, so that partial
+    closes and reversals count when they happen and everything sums to the ledger once a position is gone.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH opening AS (
+                SELECT account_id, position_id, sum(commission + fee) AS cost, sum(volume) AS volume, min(at) AS at,
+                       (array_agg(magic ORDER BY at, ticket))[1] AS magic
+                FROM orders_deal WHERE account_id = ANY(%(ids)s) AND entry = 'in' AND kind IN ('buy', 'sell')
+                GROUP BY account_id, position_id
+            )
+            SELECT d.account_id, d.position_id, d.symbol, coalesce(o.magic, d.magic), d.volume::float8,
+                   coalesce(o.at, d.at), d.at,
+                   (d.profit + d.swap + d.commission + d.fee
+                    + coalesce(o.cost * least(1, d.volume / nullif(o.volume, 0)), 0))::float8
+            FROM orders_deal d LEFT JOIN opening o USING (account_id, position_id)
+            WHERE d.account_id = ANY(%(ids)s) AND d.entry IN ('out', 'out_by', 'inout') AND d.kind IN ('buy', 'sell')
+              AND (%(since)s::timestamptz IS NULL OR d.at >= %(since)s)
+              AND (%(until)s::timestamptz IS NULL OR d.at < %(until)s)
+            ORDER BY d.at, d.ticket
+            """,
+            {"ids": list(account_ids), "since": since, "until": until},
+        )
+        return [Trade(*row) for row in cursor.fetchall()]
+
+
+def money_flows(account_ids: Collection[int]) -> list[Flow]:
+    """Read deposits, withdrawals and whatever else moved a balance without a trade, oldest first."""
+    rows = Deal.objects.filter(account_id__in=account_ids).exclude(kind__in=("buy", "sell")).order_by("at", "ticket")
+    amounts = rows.values_list("account_id", "at", "profit", "swap", "commission", "fee")
+    return [Flow(account_id, at, float(sum(parts))) for account_id, at, *parts in amounts]
