@@ -32,6 +32,8 @@ from core.outcome import Accepted, Outcome, Refused, Unknown
 
 SANDWICH_TRIES = 3
 CLOCK_SYMBOLS = 10
+# At weekends only a price that is seen to arrive tells the clock: some markets are open, so wait a little for one
+CLOCK_LOOKS, CLOCK_PAUSE_SECONDS = 10, 0.2
 RECONNECT_SECONDS = 5.0
 CONNECT_TIMEOUT_MS = 60_000
 HISTORY_AHEAD = timedelta(days=1)
@@ -107,6 +109,11 @@ class Mt5Gateway:
                 "Use the master password, and allow algorithmic trading in the terminal and at the broker.",
             )
         self._measure_clock()
+        for _ in range(CLOCK_LOOKS):
+            if self.server_clock.known:
+                return
+            self._clock.sleep(CLOCK_PAUSE_SECONDS)
+            self._measure_clock()
 
     def _initialize(self) -> bool:
         self._connected_at = self._clock.ticks()
@@ -208,7 +215,7 @@ class Mt5Gateway:
         raise ReadError("The terminal's positions changed during every read.", "It is tried again at once.")
 
     def deals(self, since: datetime, until: datetime) -> tuple[Deal, ...]:
-        """Read the ledger of a period. Raises ReadError."""
+        """Read the ledger of a period. Raises ReadError, also while the broker's clock is not known."""
         return self._deals(self._read("history_deals_get", *self._period(since, until)))
 
     def deals_of(self, position_id: int) -> tuple[Deal, ...]:
@@ -218,7 +225,7 @@ class Mt5Gateway:
     def order_history(self, since: datetime, until: datetime) -> tuple[HistoricOrder, ...]:
         """Read the orders that ended in a period. Raises ReadError."""
         rows = self._read("history_orders_get", *self._period(since, until))
-        clock = self.server_clock
+        clock = self._known_clock()
         return tuple(
             parse.guarded("historic order", parse.historic_order, o, self._symbols.ours(o.symbol), clock) for o in rows
         )
@@ -310,9 +317,20 @@ class Mt5Gateway:
         return int(self._read("positions_total")), int(self._read("orders_total"))
 
     def _deals(self, rows: Sequence[Any]) -> tuple[Deal, ...]:
-        clock = self.server_clock
+        clock = self._known_clock()
         return tuple(parse.guarded("deal", parse.deal, d, self._symbols.ours(d.symbol), clock) for d in rows)
 
+    def _known_clock(self) -> ServerClock:
+        """Return the broker's clock; what is booked with a time nobody knows could never be set right."""
+        if not self.server_clock.known:
+            self._measure_clock()
+        if not self.server_clock.known:
+            raise ReadError(
+                "The broker's clock is not known yet: no price has arrived since the connection.",
+                "Wait for the market to open; times of deals can't be told before.",
+            )
+        return self.server_clock
+
     def _period(self, since: datetime, until: datetime) -> tuple[int, int]:
-        clock = self.server_clock
+        clock = self._known_clock()
         return max(0, clock.to_server(since)), clock.to_server(until + HISTORY_AHEAD)

@@ -21,7 +21,7 @@ class ServerClock:
     A price that lay there at the first look may be hours old, and would pretend another offset whenever its age is
     near a multiple of 15 minutes. So only prices that were seen to arrive, between two looks less than two minutes
     apart, prove an offset or a change (DST): two of them, 5 s apart, since a terminal that reconnects shows old ones
-    as new. Until then the first look counts provisionally, except at weekends.
+    as new. Until then the first look counts provisionally; at weekends the first price that arrives.
     """
 
     def __init__(self, history: Sequence[ClockOffset] = ()) -> None:
@@ -59,10 +59,11 @@ class ServerClock:
         offset = GRID * round(lag / GRID)
         if abs(lag - offset) > FRESH or abs(offset) > OFFSET_MAX:
             return
-        if looked_at is not None and tick_seconds > newest and now - looked_at <= FRESH:
-            self._prove(offset, now)
-        elif not self._history and self._provisional is None and not _is_weekend(now):
+        has_arrived = looked_at is not None and tick_seconds > newest and now - looked_at <= FRESH
+        if not self.known and (has_arrived or not _is_weekend(now)):
             self._provisional = offset
+        if has_arrived:
+            self._prove(offset, now)
 
     def _prove(self, offset: timedelta, now: datetime) -> None:
         if self._history and offset == self._history[-1].offset:

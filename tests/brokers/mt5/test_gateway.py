@@ -1,7 +1,7 @@
 """The gateway over the module's surface: what it trusts, what it refuses, and what it makes of every answer."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from brokers.factory import needs_own_process, open_gateway
 from brokers.gateway import ConnectError, ReadError, SymbolError
 from brokers.mt5.gateway import Mt5Gateway
 from brokers.mt5.retcodes import Verdict, meaning_of
+from brokers.mt5.server_clock import ServerClock
 from brokers.simulator.account import SymbolSetup
 from brokers.simulator.structs import make
 from core.outcome import Accepted, Refused, Unknown
@@ -44,6 +45,21 @@ def test_connecting_learns_the_servers_clock(gateway: Mt5Gateway) -> None:
     (position,) = gateway.book().positions
     assert position.opened_at == START
     assert [d.at for d in gateway.deals(START - timedelta(hours=1), START)] == [START, START]
+
+
+def test_no_deal_is_told_with_a_time_that_nobody_knows(rig: Rig) -> None:
+    """A deal is booked once and never changed: at a weekend it waits for the first price that arrives."""
+    gateway = connect(rig)
+    gateway.send(BUY)
+    gateway.server_clock = ServerClock()
+    rig.clock.advance((datetime(2026, 3, 7, 12, tzinfo=UTC) - rig.clock.now()).total_seconds())
+    for read in (gateway.deals, gateway.order_history):
+        with pytest.raises(ReadError, match="clock is not known yet"):
+            read(START - timedelta(hours=1), rig.clock.now())
+    with pytest.raises(ReadError, match="clock is not known yet"):
+        gateway.deals_of(1)
+    gateway.server_clock.measure("EURUSD", (rig.clock.now() + timedelta(hours=2)).timestamp() + 1, rig.clock.now())
+    assert [d.at for d in gateway.deals(START - timedelta(hours=1), rig.clock.now())] == [START, START]
 
 
 def test_a_wrong_password_says_what_to_check(rig: Rig) -> None:

@@ -96,3 +96,13 @@ def test_one_symbols_late_price_says_nothing_of_anothers() -> None:
     for n in range(60):
         clock.measure("EURUSD", (TUESDAY + TWO - THREE).timestamp(), TUESDAY + timedelta(seconds=n))
     assert clock.offset == TWO
+
+
+def test_at_a_weekend_the_first_price_that_arrives_counts_provisionally() -> None:
+    saturday = datetime(2026, 3, 7, 12, 0, tzinfo=UTC)
+    clock = ServerClock()
+    clock.measure("BTCUSD", (saturday + TWO).timestamp() - 1, saturday)
+    assert not clock.known
+    clock.measure("BTCUSD", (saturday + TWO).timestamp(), saturday + timedelta(seconds=1))
+    assert clock.current is not None
+    assert (clock.offset, clock.current.is_confirmed) == (TWO, False)
