@@ -8,10 +8,10 @@ STAMP := .venv/.installed
 BROWSER_PACKAGES := chromium fonts-liberation
 
 .DEFAULT_GOAL := help
-.PHONY: help install run stop test browser check format lock envexample clean
+.PHONY: help install run stop test browser soak-simulator check format lock envexample clean
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 install: $(STAMP)  ## Make .venv and install what requirements.lock names
 
@@ -30,6 +30,9 @@ test: install browser  ## Run the tests. ARGS="-k name" runs some of them
 
 browser:  # Chromium for the browser tests, where this user may install it
 	@sh tools/browser.sh $(BROWSER_PACKAGES)
+
+soak-simulator: install  ## Run 10,000 random accounts of each margin mode through the simulated broker (hours)
+	@SIMULATOR_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/brokers/simulator/test_machine.py $(ARGS)
 
 check: install  ## Run the linters, the type checker and Django's checks
 	$(BIN)/ruff check .

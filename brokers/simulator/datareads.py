@@ -24,6 +24,8 @@ BARS_MAX = 100_000
 # A week of 0.4-second ticks; longer requests are cut, as a terminal without more downloaded history does
 TICKS_MAX = 2_000_000
 CHUNK_SECONDS = 6 * HOUR
+# A long weekend
+CLOSED_SECONDS_MAX = 4 * DAY
 CHUNKS_MAX = 4 * 366
 
 
@@ -98,11 +100,11 @@ def last_bars(
     wanted = skip + count
     span = float(seconds) * (wanted + 1)
     found = np.zeros(0, RATES_DTYPE)
-    for _ in range(3):
-        found = bars(exchange, symbol, seconds, until - span, until)
+    # A terminal counts bars, not hours: it looks back over what has no ticks, such as a weekend
+    for stretched in (span, 2 * span, 4 * span, 4 * span + CLOSED_SECONDS_MAX):
+        found = bars(exchange, symbol, seconds, until - stretched, until)
         if len(found) >= wanted:
             break
-        span *= 2
     end = len(found) - skip
     return found[max(0, end - count) : end] if end > 0 else None
 

@@ -78,8 +78,8 @@ class Exchange(Dealing):
         self.symbols = symbols_from(meta["symbols"])
         self._ticks = {}
         self.books = Books(self.account, self.symbols, self._price)
-        self.feeds: dict[str, Prices] = dict(self._given or {})
         if self._given is not None:
+            self.feeds: dict[str, Prices] = {n: self._given[s.priced_as] for n, s in self.symbols.items()}
             return
         specs = feeds_from(meta["feed"], self.symbols)
         pushed: dict[str, list[tuple[float, float, float]]] = {s.priced_as: [] for s in self.symbols.values()}
@@ -90,6 +90,15 @@ class Exchange(Dealing):
     def _price(self, symbol: str) -> tuple[float, float] | None:
         tick = self._ticks.get(symbol)
         return None if tick is None else tick[1:]
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether the account has been looked at since it was opened here."""
+        return bool(self._ticks)
+
+    def tick(self, symbol: str) -> tuple[float, float, float] | None:
+        """Return time, bid and ask of a symbol's last tick, as of the last look."""
+        return self._ticks.get(symbol)
 
     def push_tick(self, symbol: str, bid: float, ask: float) -> None:
         """Say one tick now, kept in the state file (scripted feeds only)."""
@@ -104,7 +113,13 @@ class Exchange(Dealing):
         self.advance()
 
     def redescribe(self, account: dict[str, Any], symbols: dict[str, dict[str, Any]]) -> None:
-        """Change what the broker says of the account, and of symbols by name; a new name goes to what is open too."""
+        """Change what the broker says of the account, and of symbols by name; a new name goes to what is open too.
+
+        Raises ValueError for a symbol that does not exist, or a new name that does.
+        """
+        renamed = {fields["name"] for fields in symbols.values() if "name" in fields}
+        if symbols.keys() - self.symbols.keys() or renamed & self.symbols.keys():
+            raise ValueError(f"symbols: {', '.join((*symbols, *renamed))}: there are {', '.join(self.symbols)}")
         with self.state.change():
             self.state.describe("account", asdict(replace(self.account, **account)))
             changed = [replace(s, **symbols.get(name, {})) for name, s in self.symbols.items()]

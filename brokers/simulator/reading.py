@@ -25,7 +25,12 @@ class Reading(Connection):
     def terminal_info(self, /) -> Struct | None:
         """Return the terminal's state."""
         exchange = self._enter("terminal_info")
-        return None if exchange is None else rows.terminal(exchange, self._state_file)
+        if exchange is None:
+            return None
+        faults = self.faults
+        return rows.terminal(
+            exchange, self._state_file, connected=faults.is_online, trade_allowed=not faults.is_trading_disabled
+        )
 
     def account_info(self, /) -> Struct | None:
         """Return the account."""
@@ -69,7 +74,8 @@ class Reading(Connection):
         exchange = self._enter("symbol_info_tick")
         if exchange is None:
             return None
-        tick = exchange.feeds[symbol].latest(self._clock.now().timestamp()) if symbol in self._selected else None
+        is_shown = symbol in self._selected or any(p.symbol == symbol for p in exchange.state.positions.values())
+        tick = exchange.tick(symbol) if is_shown else None
         if tick is None:
             self._fail(NOT_FOUND)
             return None

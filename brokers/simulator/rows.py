@@ -119,8 +119,7 @@ def market_book(bids: Iterable[Step], asks: Iterable[Step]) -> tuple[Struct, ...
 def symbol(exchange: Exchange, name: str, *, selected: bool) -> Struct:
     """Make a SymbolInfo."""
     s = exchange.symbols[name]
-    found = exchange.feeds[name].latest(exchange.clock.now().timestamp())
-    at, bid, ask = found or (0.0, 0.0, 0.0)
+    at, bid, ask = exchange.tick(name) or (0.0, 0.0, 0.0)
     value = value_per_price(s) * s.tick
     try:
         value *= exchange.books.profit_rate(s)
@@ -210,14 +209,14 @@ def account(exchange: Exchange, login_shown: int | None) -> Struct:
     )
 
 
-def terminal(exchange: Exchange, state_file: Path) -> Struct:
+def terminal(exchange: Exchange, state_file: Path, *, connected: bool, trade_allowed: bool) -> Struct:
     """Make a TerminalInfo."""
     return make(
         "TerminalInfo",
         {
-            "connected": True,
+            "connected": connected,
             "dlls_allowed": True,
-            "trade_allowed": True,
+            "trade_allowed": trade_allowed,
             "build": 6231,
             "maxbars": 100_000,
             "ping_last": 1000,

@@ -7,9 +7,9 @@ from brokers.simulator.arguments import epoch, matches_group
 from brokers.simulator.constants import CONSTANTS
 from brokers.simulator.dealing import BY_HAND, EXPERT
 from brokers.simulator.exchange import Exchange
-from brokers.simulator.faults import Faults
+from brokers.simulator.faults import Change, Faults
 from brokers.simulator.server_time import to_utc
-from brokers.simulator.state import State, StateError
+from brokers.simulator.state import Moved, State, StateError
 from core.clock import Clock
 
 SUCCESS = (1, "Success")
@@ -117,16 +117,31 @@ class Connection:
         if self._exchange is None or not self._connected:
             self._fail(NO_IPC)
             return None
+        self.faults.begin_call(function, self._clock.now().timestamp(), next(iter(self._exchange.symbols)))
         if not self.faults.connected or self.faults.take(f"none:{function}"):
             self._fail(RECEIVE_FAILED)
+            return None
+        if self.faults.take("ipc_timeout"):
+            self._fail(IPC_TIMEOUT)
             return None
         if self.faults.take("terminal_restart"):
             self._connected = False
             self._fail(NO_IPC)
             return None
-        self._exchange.advance()
-        self._execute_delayed(self._exchange)
+        if self.faults.is_online or not self._exchange.has_prices:
+            self._exchange.advance()
+            for change in self.faults.take_changes():
+                self._change(self._exchange, change)
+            self._execute_delayed(self._exchange)
         return self._exchange
+
+    def _change(self, exchange: Exchange, change: Change) -> None:
+        """Change something at the broker; when another process was faster, look again first."""
+        while True:
+            try:
+                return change(exchange)
+            except Moved:
+                exchange.advance()
 
     def _execute_delayed(self, exchange: Exchange) -> None:
         """Carry out the requests whose delay is over; a part of the module that sends replaces this."""

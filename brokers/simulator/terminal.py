@@ -14,6 +14,7 @@ from brokers.simulator.structs import DEFAULTS, Struct, make
 HELPER_TRIES = 10
 HELPER_DEVIATION = 10
 REQUOTE, PRICE_OFF, TOO_MANY = 10004, 10021, 10024
+NO_CONNECTION, TRADING_DISABLED = 10031, 10027
 SUCCESSES = {10008, 10009, 10010}
 
 
@@ -58,10 +59,9 @@ class SimulatedTerminal(Reading):
         if self.faults.take("reply_lost_before_execution"):
             self._fail(IPC_TIMEOUT)
             return None
-        if request.get("action") == DEAL and self.faults.take("requote"):
-            return self._result(exchange, request, refuse(REQUOTE))
-        if self.faults.take("too_many_requests"):
-            return self._result(exchange, request, refuse(TOO_MANY))
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return self._result(exchange, request, refuse(refusal))
         if self.faults.take("delayed_execution"):
             self._delay(exchange, request)
             self._fail(IPC_TIMEOUT)
@@ -72,9 +72,22 @@ class SimulatedTerminal(Reading):
             return None
         return self._result(exchange, request, answer)
 
+    def _refusal(self, request: dict[str, Any]) -> int | None:
+        """Return the code with which a fault answers a request that goes no further."""
+        if not self.faults.is_online:
+            return NO_CONNECTION
+        if self.faults.is_trading_disabled:
+            return TRADING_DISABLED
+        is_storming = self._clock.now().timestamp() < self.faults.storm_until
+        if request.get("action") == DEAL and (is_storming or self.faults.take("requote")):
+            return REQUOTE
+        return TOO_MANY if self.faults.take("too_many_requests") else None
+
     def _execute(self, exchange: Exchange, request: dict[str, Any]) -> Answer:
         """Carry a request out on the figures of this moment; when another process was faster, look at them again."""
         stored = dict(request)
+        if self.faults.comment_text is not None:
+            stored["comment"] = self.faults.comment_text
         if self.faults.comment_length is not None and "comment" in stored:
             stored["comment"] = stored["comment"][: self.faults.comment_length]
         if self.faults.is_magic_lost:

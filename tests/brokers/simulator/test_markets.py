@@ -1,5 +1,6 @@
 """What symbols and accounts are like: calculation modes, margin, hours, levels, limits, nights, currencies."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from brokers.simulator import sessions
 from brokers.simulator.account import AccountSpec, SymbolSetup, create_account
 from brokers.simulator.catalogue import CATALOGUE, listing
 from brokers.simulator.feed import FeedSpec
+from brokers.simulator.terminal import SimulatedTerminal
 from core.clock import VirtualClock
 from tests.brokers.simulator.conftest import START, Make, Rig
 
@@ -451,3 +453,15 @@ def test_every_symbol_of_the_catalogue_is_traded_both_ways(make_rig: Make, name:
     assert rig.mt5.Close(name) is True
     with pytest.raises(ValueError, match="no symbol NOPE in the catalogue; it has EURUSD"):
         listing("NOPE")
+
+
+def test_charts_look_back_over_a_weekend(tmp_path: Any) -> None:
+    clock = VirtualClock(datetime(2026, 3, 7, 12, 0, tzinfo=UTC))
+    feed = FeedSpec.model(anchor=clock.now(), seed=1)
+    create_account(tmp_path / "a.sqlite", AccountSpec(1, "pw", "S"), [EURUSD], feed, clock=clock)
+    terminal = SimulatedTerminal(tmp_path / "a.sqlite", clock=clock)
+    assert terminal.initialize()
+    rates = terminal.copy_rates_from_pos("EURUSD", 1, 0, 10)
+    assert rates is not None
+    assert len(rates) == 10
+    assert clock.now().timestamp() - 3 * DAY < rates["time"][-1] < clock.now().timestamp() - 10 * HOUR

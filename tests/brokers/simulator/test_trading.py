@@ -200,27 +200,6 @@ def test_swaps_are_charged_at_the_servers_midnight_and_threefold_on_wednesday(ri
     assert last.swap == -24.0
 
 
-def test_faults_happen_once_and_do_what_their_name_says(rig: Rig) -> None:
-    rig.mt5.faults.reply_lost_before_execution()
-    assert rig.mt5.order_send({"action": 1, "symbol": "EURUSD", "volume": 0.1, "type": 0}) is None
-    assert (rig.mt5.last_error()[0], rig.mt5.positions_total()) == (-10005, 0)
-    rig.mt5.faults.reply_lost_after_execution()
-    assert rig.mt5.order_send({"action": 1, "symbol": "EURUSD", "volume": 0.1, "type": 0}) is None
-    assert rig.mt5.positions_total() == 1
-    rig.mt5.faults.requote()
-    assert (rig.buy().retcode, rig.buy().retcode) == (10004, 10009)
-    rig.mt5.faults.disconnect()
-    assert rig.mt5.account_info() is None
-    rig.mt5.faults.reconnect()
-    assert rig.mt5.account_info() is not None
-    rig.mt5.faults.login_changed(42)
-    info = rig.mt5.account_info()
-    assert info is not None
-    assert info.login == 42
-    with pytest.raises(ValueError, match="no fault 'no_such'"):
-        rig.mt5.faults.arm("no_such")
-
-
 def test_the_packages_helpers(rig: Rig) -> None:
     bought = rig.mt5.Buy("EURUSD", 0.1, comment="b")
     sold = rig.mt5.Sell("EURUSD", 0.1)
@@ -238,40 +217,3 @@ def test_stops_and_freeze_levels_of_a_strict_symbol(make_rig: Make) -> None:
     assert rig.buy(sl=1.0997).retcode == 10016
     assert rig.buy(sl=1.0994).retcode == 10009
     assert rig.send(action=5, symbol="EURUSD", volume=0.1, type=2, price=1.0999).retcode == 10015
-
-
-def test_an_execution_can_come_long_after_its_reply_was_lost(rig: Rig) -> None:
-    rig.mt5.faults.delayed_execution(300)
-    assert rig.mt5.order_send({"action": 1, "symbol": "EURUSD", "volume": 0.1, "type": 0, "comment": "late"}) is None
-    assert rig.mt5.last_error()[0] == -10005
-    rig.clock.advance(299)
-    assert rig.mt5.positions_get() == ()
-    rig.mt5.shutdown()
-    rig.clock.advance(2)
-    assert rig.mt5.initialize()
-    (position,) = rig.mt5.positions_get() or ()
-    assert position.comment == "late"
-    assert rig.mt5.positions_total() == 1
-
-
-def test_a_busy_server_a_restarted_terminal_and_a_late_history(rig: Rig) -> None:
-    rig.mt5.faults.too_many_requests(2)
-    assert [rig.buy().retcode for _ in range(3)] == [10024, 10024, 10009]
-    rig.mt5.faults.terminal_restart()
-    assert rig.mt5.positions_get() is None
-    assert rig.mt5.last_error()[0] == -10004
-    assert rig.mt5.account_info() is None
-    assert rig.mt5.initialize()
-    rig.mt5.faults.history_late(60)
-    ticket = rig.buy().order
-    assert rig.mt5.history_deals_get(position=ticket) == ()
-    rig.clock.advance(61)
-    assert len(rig.mt5.history_deals_get(position=ticket) or ()) == 1
-
-
-def test_brokers_that_cut_comments_or_drop_the_magic(rig: Rig) -> None:
-    rig.mt5.faults.comment_cut(5)
-    rig.mt5.faults.magic_lost()
-    assert rig.buy(magic=7, comment="td:abcdefghjk").request.magic == 7
-    (position,) = rig.mt5.positions_get() or ()
-    assert (position.magic, position.comment) == (0, "td:ab")

@@ -1,0 +1,1 @@
+"""The simulated terminal tries itself: `python -m brokers.simulator selftest`."""
