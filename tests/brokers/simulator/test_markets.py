@@ -464,4 +464,4 @@ def test_charts_look_back_over_a_weekend(tmp_path: Any) -> None:
     rates = terminal.copy_rates_from_pos("EURUSD", 1, 0, 10)
     assert rates is not None
     assert len(rates) == 10
-    assert clock.now().timestamp() - 3 * DAY < rates["time"][-1] < clock.now().timestamp() - 10 * HOUR
+    assert clock.now().timestamp() - 3 * DAY < rates["time"][0] < clock.now().timestamp() - 10 * HOUR
