@@ -3,10 +3,12 @@
 from django.contrib import admin
 from django.urls import path
 
+from dashboard.alarms import fragment
 from dashboard.statistics import statistics
 from dashboard.views import brokers, engine, live
 
 urlpatterns = [
+    path("admin/alarms/", admin.site.admin_view(fragment), name="alarms"),
     path("admin/statistics/", admin.site.admin_view(statistics), name="statistics"),
     path("admin/live/", admin.site.admin_view(live), name="live"),
     path("admin/engine-room/", admin.site.admin_view(engine), name="engine-room"),

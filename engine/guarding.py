@@ -8,7 +8,7 @@ from statistics import median
 
 from accounts.models import TradingAccount
 from accounts.snapshots import take_snapshot
-from brokers.domain import Book, PendingOrder, Position
+from brokers.domain import Book, PendingOrder, Position, SymbolSpec
 from brokers.gateway import BrokerError
 from core.clock import Clock
 from core.numbers import adds_up
@@ -24,7 +24,7 @@ from risk.domain.alarms import Alarm, follow
 from risk.domain.brokertime import broker_wall, in_forex_week
 from risk.domain.calendar import NewsItem
 from risk.domain.exposure import currency_exposure
-from risk.domain.guards import evaluate, marked_by
+from risk.domain.guards import evaluate, marked_by, spread_limit
 from risk.domain.peak import CENT_NOISE, Reading
 from risk.domain.readings import Finding, Held, Level, MarketSeen, Seen, Tier, Worth
 from risk.domain.review import Load
@@ -102,6 +102,14 @@ class Guards:
         self.findings = evaluate(self.settings, seen)
         marked = self._follow(seen, resting, last)
         return self.closer.run(marked)
+
+    def spread_max(self, spec: SymbolSpec) -> float:
+        """Return the widest spread of a symbol that is not dangerous, in price units."""
+        return spread_limit(self.settings, self._usual_spread(spec.name), spec.pip) * spec.pip
+
+    def _usual_spread(self, symbol: str) -> float | None:
+        spreads = self._spreads[symbol]
+        return median(spreads) if len(spreads) >= SPREADS_NEEDED else None
 
     # What there is to see
 
@@ -203,7 +211,7 @@ class Guards:
             if self._ticks.get(symbol) != quote.at:
                 self._ticks[symbol] = quote.at
                 spreads.append(quote.spread)
-            usual = median(spreads) if len(spreads) >= SPREADS_NEEDED else None
+            usual = self._usual_spread(symbol)
             found[symbol] = MarketSeen(
                 quote, spec, usual, tuple(candles[-2:]), in_session=in_forex_week(now) and spec.tradable
             )

@@ -58,4 +58,5 @@ def standing_of(at: datetime, quote: Quote, spec: SymbolSpec, current: Round, gu
         settings=guards.settings,
         load=with_under_way(guards.load, current.under_way, spec),
         no_new_cycles=current.no_new_cycles,
+        spread_max=guards.spread_max(spec),
     )

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import F, Q, QuerySet, Sum
 
-from accounts.models import TradingAccount
+from accounts.models import TradingAccount, User
+from accounts.permissions import accounts_of, is_superuser
 from brokers.domain import DealKind
 from cycles.models import Cycle
 from orders.models import AccountMarks, Deal, IntentKind, IntentState, Order, OrderIntent
@@ -137,3 +138,11 @@ def news_around(now: datetime) -> tuple[NewsItem, ...]:
     """Return the calendar's events of a day before and after."""
     rows = NewsEvent.objects.filter(at__range=(now - NEWS_AROUND, now + NEWS_AROUND))
     return tuple(NewsItem(*row) for row in rows.values_list("at", "currency", "impact", "title"))
+
+
+def kills_seen_by(user: User) -> QuerySet[KillSwitch]:
+    """Return the standing switches that concern a person's accounts, with the one for everything."""
+    found = KillSwitch.objects.filter(released_at__isnull=True).select_related("account", "bot").order_by("at")
+    if is_superuser(user):
+        return found
+    return found.filter(Q(account__in=accounts_of(user)) | Q(account__isnull=True))

@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -21,7 +20,7 @@ from accounts.adminkit import (
     post_dialog,
     reason_field,
 )
-from accounts.models import TradingAccount, User
+from accounts.models import TradingAccount
 from accounts.permissions import accounts_of, is_superuser
 from risk.models import KillSwitch
 from risk.services.killing import EVERYTHING, confirmation_of, kill, release
@@ -145,11 +144,3 @@ class KillSwitchAdmin(FactAdmin[KillSwitch]):
     def release(self, request: HttpRequest, switch: KillSwitch, reason: str) -> str:
         release(switch_id=switch.pk, reason=reason, by=person(request), at=CLOCK.now())
         return f"{confirmation_of(switch.account, switch.bot)} may go on."
-
-
-def kills_seen_by(user: User) -> QuerySet[KillSwitch]:
-    """Return the standing switches that concern a person's accounts, with the one for everything."""
-    found = KillSwitch.objects.filter(released_at__isnull=True).select_related("account", "bot").order_by("at")
-    if is_superuser(user):
-        return found
-    return found.filter(Q(account__in=accounts_of(user)) | Q(account__isnull=True))

@@ -104,6 +104,11 @@ def portfolio(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
         yield Finding("portfolio", Level.PORTFOLIO, "", tier, fall, limit, text, countdown=True)
 
 
+def spread_limit(settings: GuardSettings, usual: float | None, pip: float) -> float:
+    """Return the widest spread that is not dangerous, in pips; `usual` is the median in price units."""
+    return max(settings.spread_floor, settings.spread_multiple * (usual or 0.0) / pip)
+
+
 def market(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
     """Watch gaps at a candle's open, spreads, and thin books, for each symbol (MarketGuard)."""
     for symbol, m in seen.markets.items():
@@ -113,8 +118,7 @@ def market(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
                 text = f"{symbol} opened {gap:.2f} % away from the close before"
                 yield Finding("gap", Level.SYMBOL, symbol, Tier.CLOSE, gap, settings.gap_close, text)
         pips = m.quote.spread / m.spec.pip
-        usual = m.spread_median / m.spec.pip if m.spread_median is not None else 0.0
-        limit = max(settings.spread_floor, settings.spread_multiple * usual)
+        limit = spread_limit(settings, m.spread_median, m.spec.pip)
         if pips > limit:
             tier = Tier.CLOSE if settings.spread_close else Tier.REDUCE
             text = f"{symbol} has a spread of {pips:.1f} pips, dangerous above {limit:.1f}"

@@ -52,6 +52,7 @@ class Standing:
     """What the account stands at. `blocks` are (bot or None, cause, reason, symbol or "") of the standing ones.
 
     `guarded_at`: when the guards last looked without an error. `no_new_cycles`: (bot or None, reason) of kill switches.
+    `spread_max`: the widest spread that is not dangerous, in price units.
     """
 
     now: datetime
@@ -64,6 +65,7 @@ class Standing:
     settings: GuardSettings = field(default_factory=GuardSettings)
     load: Load = field(default_factory=Load)
     no_new_cycles: Sequence[tuple[int | None, str]] = ()
+    spread_max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def entry_objection(bot_id: int | None, standing: Standing) -> Vetoed | None:
         return Vetoed("trade_disabled", "the account may not trade")
     if not standing.spec.tradable:
         return Vetoed("symbol_closed", f"{standing.spec.name} can't be traded now")
+    if standing.spread_max is not None and standing.quote.spread > standing.spread_max + standing.spec.point / 2:
+        return Vetoed("spread", f"{standing.quote.spread / standing.spec.pip:.1f} pips are dangerous")
     age = standing.now - standing.quote.at
     if age > QUOTE_AGE_MAX:
         return Vetoed("stale_quote", f"the last price of {standing.quote.symbol} is {age.total_seconds():.0f} s old")

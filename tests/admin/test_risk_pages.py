@@ -61,3 +61,22 @@ def test_guard_settings_are_saved_as_versions_by_managers(desk: Desk, as_: Calla
     assert "drawdown_close: 25.0 → 18.0" in client.get(url).content.decode()
     assert as_("mia").get(reverse("admin:risk_guards", args=("default",))).status_code == 404
     assert as_("root").get(reverse("admin:risk_guards", args=("default",))).status_code == 200
+
+
+def test_the_banner_stands_on_every_page_for_those_whom_it_concerns(desk: Desk, as_: Callable[..., Client]) -> None:
+    alarm = GuardAlarm.objects.get(account=desk.account)
+    GuardAlarm.objects.filter(pk=alarm.pk).update(phase="countdown", deadline=CLOCK.now() + timedelta(seconds=60))
+    pages = [reverse(f"admin:{name}") for name in ("index", "orders_order_changelist", "risk_guardconfig_changelist")]
+    pages += [reverse("live"), reverse("alarms"), reverse("admin:strategies_bot_change", args=(desk.bot.pk,))]
+    pages += [reverse("admin:strategies_bot_config", args=(desk.bot.pk,))]
+    for page in pages:
+        text = as_("mia").get(page).content.decode()
+        assert "Main: drawdown" in text, page
+        assert f"/risk/guardalarm/{alarm.pk}/veto/" in text, page
+        assert f"{desk.bot.name}</a>" in text, "the kill switch of the bot"
+        assert "Elsewhere: drawdown" not in text
+        seen = as_("ada").get(page).content.decode()
+        assert "Main: drawdown" in seen
+        assert f"/risk/guardalarm/{alarm.pk}/veto/" not in seen, "a trader may not"
+    assert "Main: drawdown" not in as_("cem").get(reverse("alarms")).content.decode()
+    assert Client().get(reverse("alarms")).status_code == 302
