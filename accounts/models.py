@@ -55,6 +55,7 @@ class BrokerKind(models.TextChoices):
     SIMULATOR = "simulator", "Simulated terminal"
     MT5 = "mt5", "MetaTrader 5 terminal"
     REMOTE = "remote", "Remote MetaTrader 5 terminal"
+    OANDA = "oanda", "OANDA v20"
 
 
 class MarginMode(models.TextChoices):
@@ -76,7 +77,7 @@ class TradingAccount(models.Model):
         max_length=500,
         blank=True,
         help_text="Simulator: the terminal's state file. MetaTrader 5: full path of terminal64.exe. "
-        "Remote: host:port of the agent beside the terminal.",
+        "Remote: host:port of the agent beside the terminal. OANDA: the account id, like 101-004-1234567-001.",
     )
     margin_mode = models.CharField(max_length=10, choices=MarginMode.choices, default=MarginMode.HEDGING)
     currency = models.CharField(max_length=8, default="USD")

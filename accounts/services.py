@@ -20,7 +20,7 @@ from accounts.models import (
     WindingDown,
 )
 from accounts.selectors import PAIRING_FIELD, PASSWORD_FIELD
-from accounts.validation import agent_address, pairing_code, plain_text
+from accounts.validation import agent_address, oanda_account, pairing_code, plain_text
 from brokers.gateway import ClockOffset
 from events import live
 from events.audit import name_of, record_change
@@ -40,7 +40,7 @@ WRITTEN_FIELDS = (
 
 
 def check_account(account: TradingAccount) -> None:
-    """Check what the database's constraints do not: texts without invisible characters, the address of an agent.
+    """Check what the database's constraints do not: invisible characters, the address of an agent, OANDA's account.
 
     Raises:
         ValidationError: By field.
@@ -56,6 +56,8 @@ def check_account(account: TradingAccount) -> None:
             agent_address(account.terminal_path)
         except ValidationError as error:
             errors["terminal_path"] = error.messages
+    if account.broker == BrokerKind.OANDA:
+        errors |= {field: [text] for field, text in oanda_account(account.terminal_path, account.login, account.server)}
     if errors:
         raise ValidationError(errors)
 

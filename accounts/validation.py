@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 
 from brokers.mt5.agentstate import AgentError, Pairing
 from brokers.mt5.remote import parse_address
+from brokers.oanda.client import ACCOUNT_ID, HOSTS
 
 # Control, format (bidirectional overrides, zero width), surrogate, private, unassigned, line and paragraph separators
 HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -94,3 +95,16 @@ def pairing_code(value: str) -> None:
         Pairing.parse(value)
     except AgentError as problem:
         raise ValidationError(f"{problem}.", code="pairing") from None
+
+
+def oanda_account(account_id: str, login: int, server: str) -> list[tuple[str, str]]:
+    """Return what is wrong with the settings of an account at OANDA, by field."""
+    wrong = []
+    found = ACCOUNT_ID.match(account_id)
+    if found is None:
+        wrong.append(("terminal_path", "Write the v20 account id, for example 101-004-1234567-001."))
+    elif int(found[1]) != login:
+        wrong.append(("login", f"The login is the third part of the account id: {int(found[1])}."))
+    if server not in HOSTS:
+        wrong.append(("server", f"OANDA's servers are {' and '.join(HOSTS)}."))
+    return wrong

@@ -3,8 +3,11 @@
 from brokers.gateway import Capabilities
 from brokers.mt5.gateway import Mt5Gateway
 from brokers.mt5.remote import RemoteMt5Gateway
+from brokers.oanda.gateway import OandaGateway
 
-CATALOGUE: tuple[Capabilities, ...] = (Mt5Gateway.capabilities, RemoteMt5Gateway.capabilities)
+CATALOGUE: tuple[Capabilities, ...] = tuple(
+    gateway.capabilities for gateway in (Mt5Gateway, RemoteMt5Gateway, OandaGateway)
+)
 ROWS: tuple[tuple[str, str], ...] = (
     ("magic", "Magic number"),
     ("trade_id", "Trade id"),

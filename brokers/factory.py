@@ -9,9 +9,10 @@ from brokers.gateway import ClockOffset, ConnectError, Gateway
 from brokers.mt5.agentstate import AgentError, Pairing
 from brokers.mt5.gateway import Mt5Gateway
 from brokers.mt5.remote import RemoteMt5Gateway, RemoteTerminal, parse_address
+from brokers.oanda.gateway import OandaGateway
 from core.clock import Clock
 
-KIND_NAMES = "simulator, mt5 or remote"
+KIND_NAMES = "simulator, mt5, remote or oanda"
 
 
 def open_gateway(
@@ -27,8 +28,8 @@ def open_gateway(
 ) -> Gateway:
     """Make a gateway, without connecting it yet.
 
-    Options: `path` is the simulator's state file, the full path of terminal64.exe, or the host:port of a remote
-    terminal's agent; `pairing` is that agent's pairing code. Raises ConnectError.
+    Options: `path` is the simulator's state file, the full path of terminal64.exe, the host:port of a remote
+    terminal's agent, or OANDA's account id; `pairing` is that agent's pairing code. Raises ConnectError.
     """
     path = str(options.get("path") or "")
     given: dict[str, Any] = {
@@ -41,6 +42,10 @@ def open_gateway(
         return Mt5Gateway(_module(), **given | {"path": path or None})
     if kind == "remote":
         return RemoteMt5Gateway(_remote(path, str(options.get("pairing") or ""), clock), **given)
+    if kind == "oanda":
+        return OandaGateway(
+            account_id=path, login=login, token=password, server=server, clock=clock, symbol_map=symbol_map
+        )
     raise ConnectError(f"There is no gateway for brokers of kind {kind!r}.", f"Choose {KIND_NAMES}.")
 
 

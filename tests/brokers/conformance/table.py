@@ -7,8 +7,9 @@ from tempfile import TemporaryDirectory
 from tests.brokers.conformance.behaviours import BEHAVIOURS
 from tests.brokers.conformance.bench import Bench
 from tests.brokers.conformance.mt5 import AgentBench, Mt5Bench
+from tests.brokers.conformance.oanda import OandaBench
 
-BENCHES: tuple[Callable[[Path], Bench], ...] = (Mt5Bench, AgentBench)
+BENCHES: tuple[Callable[[Path], Bench], ...] = (Mt5Bench, AgentBench, OandaBench)
 DOCUMENT = Path(__file__).parents[3] / "docs" / "brokers.md"
 BEGIN, END = "<!-- conformance -->\n", "<!-- /conformance -->\n"
 

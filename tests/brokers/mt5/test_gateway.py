@@ -266,7 +266,7 @@ def test_the_factory_says_what_is_missing(rig: Rig) -> None:
     }  # fmt: skip
     with pytest.raises(ConnectError, match="no state file"):
         open_gateway("simulator", **given)
-    with pytest.raises(ConnectError, match="no gateway for brokers of kind 'oanda'"):
-        open_gateway("oanda", **given)
+    with pytest.raises(ConnectError, match="no gateway for brokers of kind 'nobody'"):
+        open_gateway("nobody", **given)
     assert needs_own_process("mt5")
     assert not needs_own_process("simulator")
