@@ -36,6 +36,8 @@ class AccountThread(threading.Thread):
         super().__init__(name=f"account-{account_id}", daemon=True)
         self.account_id = account_id
         self.restarts = 0
+        # Since when the present step runs, by the monotonic clock; None between two steps
+        self.stepping_since: float | None = None
         self._lease = lease
         self._clock = clock
         self._ids = ids
@@ -109,7 +111,9 @@ class AccountThread(threading.Thread):
     def _step_until_over(self, session: AccountSession) -> None:
         looked_at = self._clock.ticks()
         while True:
+            self.stepping_since = self._clock.ticks()
             delay = session.step()
+            self.stepping_since = None
             # A connection that broke is replaced at the next query, and only then
             connection.close_if_unusable_or_obsolete()
             asked = self._woken.wait(min(delay, LONGEST_NAP_SECONDS))

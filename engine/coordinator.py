@@ -9,6 +9,8 @@ from django.db import transaction
 
 from accounts.models import DesiredState, TradingAccount, User
 from accounts.services import set_desired_state, wind_down
+from engine.models import EngineHost
+from events.audit import name_of, record_change
 
 
 class Instruction(StrEnum):
@@ -27,6 +29,22 @@ class Instructed:
 
     account: TradingAccount
     changed: bool
+
+
+@transaction.atomic
+def set_capacity(*, host: str, runners: int | None, at: datetime, by: User | None = None) -> None:
+    """Say how many runner processes a host keeps, while it runs; None takes back the number it was started with."""
+    known = EngineHost.objects.select_for_update().get(host=host)
+    EngineHost.objects.filter(host=host).update(runners_wanted=runners)
+    record_change(
+        kind="CAPACITY",
+        text=f"{host} is to keep {runners or 'its own number of'} runners, by {name_of(by)}",
+        subject=f"host {host}",
+        before={"runners_wanted": known.runners_wanted},
+        after={"runners_wanted": runners},
+        by=by,
+        at=at,
+    )
 
 
 @transaction.atomic

@@ -28,6 +28,7 @@ log = logging.getLogger("trading.engine")
 
 TICK_SECONDS = 0.5
 STOP_SECONDS = 5.0
+STUCK_SECONDS = 60.0
 RETIRE_SECONDS = 23 * 3600.0
 CONNECTION_KEYS = ("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "connect_timeout")
 
@@ -60,6 +61,8 @@ class Runner:
                 connection.close_if_unusable_or_obsolete()
             if self._is_orphan():
                 why = "its cluster is gone"
+            elif stuck := self._stuck():
+                why = f"a call to the broker of account {stuck} does not return"
             elif self._clock.ticks() - started > RETIRE_SECONDS:
                 why = "it is a day old"
             self._listen(TICK_SECONDS)
@@ -97,6 +100,18 @@ class Runner:
 
     def _kinds(self) -> list[str]:
         return list(TradingAccount.objects.filter(pk__in=self.threads).values_list("broker", flat=True))
+
+    def _stuck(self) -> int | None:
+        """Return an account whose step takes so long that only the end of this process frees its terminal (F29)."""
+        now = self._clock.ticks()
+        return next(
+            (
+                account_id
+                for account_id, thread in self.threads.items()
+                if thread.stepping_since is not None and now - thread.stepping_since > STUCK_SECONDS
+            ),
+            None,
+        )
 
     def _reap(self) -> None:
         """Forget the threads that ended."""

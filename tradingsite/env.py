@@ -90,6 +90,25 @@ class Env(BaseSettings):
     trading_runners: int = Field(
         2, ge=1, le=16, description="Runner processes of a host; one that dies is replaced, its accounts go to others."
     )
+    trading_restart_on_failure: bool = Field(True, description="Start a process of the engine again when it died.")
+    trading_max_restarts: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="Deaths of a process within five minutes after which it stays down, and pages say so.",
+    )
+    trading_runner_memory_mb: int = Field(
+        1500, ge=0, le=1_000_000, description="A runner above this is replaced by a fresh one; 0 is without limit."
+    )
+    trading_runner_handles: int = Field(
+        4000, ge=0, le=1_000_000, description="Open files and sockets above which a runner is replaced; 0: no limit."
+    )
+    trading_quote_seconds: float = Field(
+        5, ge=0.5, le=300, description="So long a price is good for decisions; entries wait while it is older."
+    )
+    trading_events_kept_days: int = Field(
+        365, ge=1, le=36500, description="Days for which debug events and commands of the engine are kept."
+    )
     mt5_login: int | None = Field(None, ge=1, description="Login of a first account, made when the database is empty.")
     mt5_password: SecretStr | None = Field(None, description="Password of that account.")
     mt5_server: str | None = Field(None, description="Trade server of that account, as the terminal shows it.")

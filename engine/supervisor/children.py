@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -19,14 +20,21 @@ from engine.registry import Registration, open_handles, process_name, register
 log = logging.getLogger("trading.supervisor")
 
 RESTART_PAUSE_SECONDS = 2.0
-RESTARTS_MAX = 5
 # CREATE_NEW_PROCESS_GROUP, which subprocess names on Windows only
 NEW_PROCESS_GROUP = 0x200
 RESTART_WINDOW_SECONDS = 300.0
 
 
 class TooManyRestarts(Exception):
-    """A child died again and again; the text names it and its log."""
+    """A child without which nothing runs died again and again; the text names it and its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """S2: whether a process that died is started again, and how often within five minutes."""
+
+    restart_on_failure: bool = True
+    max_restarts: int = 5
 
 
 class Child:
@@ -43,8 +51,11 @@ class Child:
         log_file: Path,
         clock: Clock,
         token: str,
+        policy: RestartPolicy = RestartPolicy(),
     ) -> None:
         self.name = name
+        self.failed = ""
+        self._policy = policy
         self.role = role
         self.restarts = 0
         self._arguments = list(arguments)
@@ -55,7 +66,7 @@ class Child:
         self._token = token
         self._process: subprocess.Popen[bytes] | None = None
         self._tree: list[psutil.Process] = []
-        self._died_at: deque[float] = deque(maxlen=RESTARTS_MAX)
+        self._died_at: deque[float] = deque(maxlen=policy.max_restarts)
         self._again_at = 0.0
         self._registration: Registration | None = None
 
@@ -78,7 +89,9 @@ class Child:
         self._registration = register(name, self.role, [], self._clock.now(), pid=self._process.pid)
 
     def look(self) -> None:
-        """Restart it when it is due to be. Raises TooManyRestarts."""
+        """Restart it when it is due to be; after too many deaths `failed` says so, and it stays down."""
+        if self.failed:
+            return
         if self._process is None:
             if self._clock.ticks() >= self._again_at:
                 self.restarts += 1
@@ -87,13 +100,22 @@ class Child:
         if self._process.poll() is None:
             self._follow()
             return
-        log.warning("%s ended with code %s; it is started again", self.name, self._process.returncode)
+        code = self._process.returncode
         self.kill()
         now = self._clock.ticks()
         self._died_at.append(now)
-        if len(self._died_at) == RESTARTS_MAX and now - self._died_at[0] < RESTART_WINDOW_SECONDS:
-            raise TooManyRestarts(f"{self.name} ended {RESTARTS_MAX} times in a row. Read {self._log_file}.")
+        most = self._policy.max_restarts
+        if not self._policy.restart_on_failure:
+            self._give_up(f"{self.name} ended with code {code} and is not to be restarted. Read {self._log_file}.")
+        elif len(self._died_at) == most and now - self._died_at[0] < RESTART_WINDOW_SECONDS:
+            self._give_up(f"{self.name} ended {most} times within five minutes. Read {self._log_file}.")
+        else:
+            log.warning("%s ended with code %s; it is started again", self.name, code)
         self._again_at = now + RESTART_PAUSE_SECONDS
+
+    def _give_up(self, text: str) -> None:
+        self.failed = text
+        log.error("%s", text)
 
     def _follow(self) -> None:
         """Remember what it started, so that nothing stays behind when it is killed; show what all of it uses."""

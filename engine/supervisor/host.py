@@ -20,7 +20,7 @@ class HostMonitor:
     """Writes this machine's row every 5 s (S2: health check interval)."""
 
     def __init__(self, folder: Path, labels: list[str], runners: int, *, clock: Clock) -> None:
-        self.runners = runners
+        self.runners = self._own = runners
         self.problem = ""
         self._folder = folder
         self._labels = labels
@@ -37,6 +37,11 @@ class HostMonitor:
         self._looked_at = ticks
         self.write(self.measure())
         return True
+
+    def wanted(self) -> int:
+        """Return how many runners this machine is to keep: what a person said, else what it was started with."""
+        said = EngineHost.objects.filter(host=this_host()).values_list("runners_wanted", flat=True).first()
+        return said or self._own
 
     def measure(self) -> HostFigures:
         """Read what the machine has left."""

@@ -16,7 +16,8 @@ from core.clock import Clock
 from core.ids import Ids
 from engine.models import EngineProcess
 from engine.registry import Registration, process_name, register
-from engine.supervisor.children import Child
+from engine.supervisor.care import Limits, RunnerCare
+from engine.supervisor.children import Child, RestartPolicy, TooManyRestarts
 from engine.supervisor.host import HostMonitor
 from engine.supervisor.news import News
 from engine.supervisor.runners import RunnerPool, ask_to_stop, forget_dead, remove_queued, wait_until_gone
@@ -42,6 +43,8 @@ class Plan:
     web: tuple[str, int] | None = None
     labels: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+    limits: Limits = field(default_factory=Limits)
 
 
 class Supervisor:
@@ -57,6 +60,8 @@ class Supervisor:
         self._pool = RunnerPool(plan.runners, plan.labels, clock=clock, ids=ids)
         self._children = self._plan_children()
         self._host = HostMonitor(plan.var_dir, plan.labels, plan.runners, clock=clock)
+        self._care = RunnerCare(plan.limits, clock=clock)
+        self._room = plan.runners
 
     def stop(self) -> None:
         """Ask for the end; safe in a signal handler."""
@@ -99,17 +104,38 @@ class Supervisor:
         ready.start()
         while not self._stop.is_set() and (until is None or self._clock.ticks() < until):
             try:
-                for child in self._children:
-                    child.look()
+                self._look_after_children()
+                self._pool.deaths += self._care.look()
                 self._pool.look()
-                self._host.look()
+                if self._host.look():
+                    self._follow_capacity()
                 news.tell()
                 if registration.beat(self._clock.now()):
                     return
             except DatabaseError as problem:
                 log.warning("the database is away, trying again: %s", problem)
                 connection.close_if_unusable_or_obsolete()
+                self._care.forget()
             self._stop.wait(LOOK_SECONDS)
+
+    def _look_after_children(self) -> None:
+        """Keep the children running; say which have failed. Raises TooManyRestarts when no runner can run any more."""
+        for child in self._children:
+            child.look()
+        failed = [child.failed for child in self._children if child.failed]
+        self._host.problem = " ".join(failed)
+        if self._children[0].failed:
+            raise TooManyRestarts(self._children[0].failed)
+
+    def _follow_capacity(self) -> None:
+        """Keep as many runners as a person wants now: a further cluster makes room for more."""
+        wanted = self._host.wanted()
+        if wanted > self._room:
+            more = self._cluster(f"engine-cluster-{len(self._children)}", "engine", wanted - self._room)
+            self._children.append(more)
+            more.start()
+            self._room = wanted
+        self._pool.wanted = self._host.runners = wanted
 
     def _end(self, news: News) -> None:
         """End runners first, which let go of their accounts in order, then their clusters and the site.
@@ -134,16 +160,20 @@ class Supervisor:
         forget_dead()
 
     def _plan_children(self) -> list[Child]:
-        manage = [sys.executable, str(self.plan.base_dir / "manage.py"), "qcluster"]
         children = [
-            self._child("engine-cluster", EngineProcess.Role.CLUSTER, manage, {"Q_CLUSTER_NAME": "engine"}),
-            self._child("jobs-cluster", EngineProcess.Role.CLUSTER, manage, {"Q_CLUSTER_NAME": "jobs"}),
+            self._cluster("engine-cluster", "engine", self.plan.runners),
+            self._cluster("jobs-cluster", "jobs", self.plan.runners),
         ]
         if self.plan.web is not None:
             host, port = self.plan.web
             daphne = [sys.executable, "-m", "daphne", "-b", host, "-p", str(port), "tradingsite.asgi:application"]
             children.append(self._child("web", EngineProcess.Role.WEB, daphne, {}))
         return children
+
+    def _cluster(self, name: str, cluster: str, runners: int) -> Child:
+        arguments = [sys.executable, str(self.plan.base_dir / "manage.py"), "qcluster"]
+        environment = {"Q_CLUSTER_NAME": cluster, "TRADING_RUNNERS": str(runners)}
+        return self._child(name, EngineProcess.Role.CLUSTER, arguments, environment)
 
     def _child(self, name: str, role: EngineProcess.Role, arguments: list[str], environment: dict[str, str]) -> Child:
         return Child(
@@ -153,6 +183,7 @@ class Supervisor:
             log_file=self.plan.var_dir / "log" / f"{name}.log",
             clock=self._clock,
             token=self._token,
+            policy=self.plan.policy,
         )  # fmt: skip
 
     def _on_signals(self) -> None:

@@ -41,10 +41,18 @@ class RunnerPool:
         if lost:
             remove_queued(lost)
         self._dispatched = {t: at for t, at in self._dispatched.items() if t not in tokens | lost}
+        self._ask_surplus()
         for _ in range(self.wanted - len(tokens) - len(self._dispatched)):
             token = self._ids.token(8)
             async_task(TASK, token, self._labels, cluster=QUEUE, task_name=f"runner {token}")
             self._dispatched[token] = now
+
+    def _ask_surplus(self) -> None:
+        """Ask the youngest runners beyond the number wanted to end; their accounts go to the others."""
+        rows = sorted((row for row in runners_here() if not row.stop_requested), key=lambda row: row.started_at)
+        surplus = [row.pk for row in rows[self.wanted :]]
+        if surplus:
+            EngineProcess.objects.filter(pk__in=surplus).update(stop_requested=True)
 
 
 def forget_dead() -> int:

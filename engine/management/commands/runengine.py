@@ -24,7 +24,8 @@ from core.ids import SystemIds
 from engine.demo import Demo, ensure_demo
 from engine.firstaccount import ensure_first_account
 from engine.report import report
-from engine.supervisor.children import TooManyRestarts
+from engine.supervisor.care import Limits
+from engine.supervisor.children import RestartPolicy, TooManyRestarts
 from engine.supervisor.leftovers import end_leftovers
 from engine.supervisor.run import AlreadyRunning, Plan, Supervisor
 
@@ -69,7 +70,9 @@ class Command(BaseCommand):
             runners=options["runners"],
             web=web,
             labels=options["label"],
-            environment=_environment(web) | {"TRADING_RUNNERS": str(options["runners"])},
+            environment=_environment(web),
+            policy=RestartPolicy(settings.RESTART_ON_FAILURE, settings.MAX_RESTARTS),
+            limits=Limits(settings.RUNNER_MEMORY_MB * 2**20, settings.RUNNER_HANDLES),
         )
         supervisor = Supervisor(plan, clock=clock, ids=SystemIds())
         since, began = clock.now(), clock.ticks()
