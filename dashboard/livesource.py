@@ -19,6 +19,6 @@ class DeskSource:
         """Return the accounts that a person may see; None for all, so that new ones are followed at once."""
         return None if is_superuser(user) else frozenset(accounts_of(user).values_list("pk", flat=True))
 
-    def snapshot(self, user: User) -> dict[str, Any]:
-        """Return everything that the live pages show."""
-        return live_snapshot(user)
+    def snapshot(self, user: User, only: frozenset[int] | None) -> dict[str, Any]:
+        """Return everything that the live pages show; of some accounts, when `only` names them."""
+        return live_snapshot(user, only)

@@ -27,14 +27,17 @@ Mark = tuple[float, float, float]
 Digits = Mapping[tuple[int, str], int]
 
 
-def live_snapshot(user: User) -> dict[str, Any]:
+def live_snapshot(user: User, only: frozenset[int] | None = None) -> dict[str, Any]:
     """Return what a person may see now: accounts, open cycles with legs, events, engine processes.
+
+    Accounts that `only` does not name are left out.
 
     Everything is read as of one moment, so that no leg is shown with the marks of another. Money is in account
     currency, times are ISO 8601 in UTC.
     """
     with one_moment():
-        accounts = list(accounts_of(user).order_by("name", "pk"))
+        visible = accounts_of(user) if only is None else accounts_of(user).filter(pk__in=only)
+        accounts = list(visible.order_by("name", "pk"))
         ids = [account.pk for account in accounts]
         marks = AccountMarks.objects.in_bulk(ids)
         digits = {

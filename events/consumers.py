@@ -1,13 +1,15 @@
 """The WebSocket of the live pages: a snapshot first, then every change, and a heartbeat a second.
 
-Frames to the page, one JSON object a message; each carries `server_time`:
+Protocol version 1; docs/websocket.md tells it to programs. Frames to the page, one JSON object a message; each carries
+`server_time`:
 
 * `snapshot`: everything the page shows; sent first, when asked for, and when messages were lost
 * `delta` (`account`, `epoch`, `seq`, `kind`, `delta`): one change, in commit order; `seq` grows by one
 * `heartbeat` (`n`, `lagging`): once a second, so that the page can tell old figures from quiet ones
 * `error` (`text`): the last message was not understood; the third in a minute closes the connection
 
-Messages from the page: `{"type": "snapshot"}` asks for a fresh one (at most two a second are made), and
+Messages from the page: `{"type": "snapshot"}` asks for a fresh one (at most two a second are made),
+`{"type": "subscribe", "accounts": […], "kinds": […]}` narrows what comes (null: all that the person may see), and
 `{"type": "ack", "n": …}` answers a heartbeat. A page that is a megabyte behind with its answers gets no more changes,
 so that a slow one costs no memory, and a fresh snapshot when it has caught up.
 """
@@ -29,6 +31,9 @@ from core.clock import Clock, SystemClock
 from events.bus import Bus, Delivery, Subscription, running_bus
 from events.live import encode
 
+PROTOCOL_VERSION = 1
+# In the scope of a program that came with a token: asks again whose it is, and gives None when it has ended
+TOKEN_CHECK = "token_check"  # noqa: S105 - a key of the scope
 NOT_LOGGED_IN = 4401
 TOO_SLOW = 4408
 POLICY_VIOLATION = 1008
@@ -41,6 +46,7 @@ LISTEN_SECONDS = 5.0
 UNANSWERED_MAX_BYTES = 1024 * 1024
 UNANSWERED_MAX_SECONDS = 60.0
 BAD_MESSAGES_MAX = 3
+LISTED_MAX = 1000
 BAD_MESSAGES_SECONDS = 60.0
 
 
@@ -55,8 +61,8 @@ class LiveSource(Protocol):
         """Return the accounts whose changes a person may see; None for all."""
         ...
 
-    def snapshot(self, user: Any) -> dict[str, Any]:
-        """Return everything a person may see."""
+    def snapshot(self, user: Any, only: frozenset[int] | None) -> dict[str, Any]:
+        """Return everything a person may see; of some accounts, when `only` names them."""
         ...
 
 
@@ -89,6 +95,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._beats: deque[tuple[int, int]] = deque()
         self._answered_at = self.clock.ticks()
         self._lagging = False
+        self._only_accounts: frozenset[int] | None = None
+        self._only_kinds: frozenset[str] | None = None
         self._bad: deque[float] = deque(maxlen=BAD_MESSAGES_MAX)
 
     async def connect(self) -> None:
@@ -101,6 +109,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def _is_admitted(self, user: Any, session: Any) -> bool:
         if user is None or not user.is_authenticated or not user.is_active:
             return False
+        if TOKEN_CHECK in self.scope:
+            return True
         return bool(await database_sync_to_async(_provided[0].admits)(user, session))
 
     async def disconnect(self, code: int) -> None:
@@ -127,8 +137,29 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 self._wanted.set()
             case {"type": "ack", "n": int(n)}:
                 self._answered(n)
+            case {"type": "subscribe", **wanted}:
+                self._narrow(wanted)
             case _:
-                raise ValueError('type: send "snapshot", or "ack" with the number of a heartbeat')
+                raise ValueError('type: send "snapshot", "subscribe", or "ack" with the number of a heartbeat')
+
+    def _narrow(self, wanted: dict[str, Any]) -> None:
+        """Take what a client wants to follow, and answer with a snapshot of just that."""
+        unknown = wanted.keys() - {"accounts", "kinds"}
+        if unknown:
+            raise ValueError(f"{min(unknown)}: subscribe knows only accounts and kinds")
+        accounts, kinds = wanted.get("accounts"), wanted.get("kinds")
+        if accounts is not None and not _is_list_of(accounts, int):
+            raise ValueError("accounts: send a list of at most 1000 account numbers, or null")
+        if kinds is not None and not _is_list_of(kinds, str):
+            raise ValueError("kinds: send a list of at most 1000 words, or null")
+        self._only_accounts = None if accounts is None else frozenset(accounts)
+        self._only_kinds = None if kinds is None else frozenset(kinds)
+        self._wanted.set()
+
+    def _is_wanted(self, delivery: Delivery) -> bool:
+        return (self._only_accounts is None or delivery.account_id in self._only_accounts) and (
+            self._only_kinds is None or delivery.kind in self._only_kinds
+        )
 
     def _answered(self, n: int) -> None:
         self._answered_at = self.clock.ticks()
@@ -187,7 +218,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             if delivery is None:
                 await bus.listening(LISTEN_SECONDS)
                 self._wanted.set()
-            elif not self._is_lagging():
+            elif self._is_wanted(delivery) and not self._is_lagging():
                 await self._send_text(delivery.text)
 
     def _is_lagging(self) -> bool:
@@ -202,9 +233,9 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._send_snapshot(bus)
 
     async def _send_snapshot(self, bus: Bus) -> None:
-        frame = await database_sync_to_async(_provided[0].snapshot)(self.scope["user"])
-        at = self.clock.now().isoformat()
-        text = await sync_to_async(encode)({"type": "snapshot", "server_time": at, "epoch": bus.epoch, **frame})
+        frame = await database_sync_to_async(_provided[0].snapshot)(self.scope["user"], self._only_accounts)
+        about = {"type": "snapshot", "version": PROTOCOL_VERSION, "epoch": bus.epoch}
+        text = await sync_to_async(encode)({**about, "server_time": self.clock.now().isoformat(), **frame})
         await self._send_text(text)
 
     async def _heartbeats(self, subscription: Subscription) -> bool:
@@ -233,10 +264,22 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                     return True
 
     async def _still_logged_in(self) -> bool:
-        """Ask the database again: the session may have ended, and the person may have been locked out."""
+        """Ask the database again: session or token may have ended, and the person may have been locked out."""
+        if TOKEN_CHECK in self.scope:
+            user = await self.scope[TOKEN_CHECK]()
+            self.scope["user"] = user or self.scope["user"]
+            return user is not None
         session = import_module(settings.SESSION_ENGINE).SessionStore(self.scope["session"].session_key)
         user = await get_user({**self.scope, "session": session})
         if not user.is_authenticated or user.pk != self.scope["user"].pk:
             return False
         self.scope["user"] = user
         return await self._is_admitted(user, session)
+
+
+def _is_list_of(value: Any, kind: type) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= LISTED_MAX
+        and all(isinstance(item, kind) and not isinstance(item, bool) for item in value)
+    )

@@ -20,10 +20,12 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 
 from events.routing import websocket_urlpatterns
+from tradingsite.sockets import TokenDoor
 
+sockets = URLRouter(websocket_urlpatterns)
 application = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        "websocket": TokenDoor(sockets, AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))),
     }
 )

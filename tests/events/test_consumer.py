@@ -15,7 +15,7 @@ from django.db import transaction
 
 from accounts.models import AccountRole, User
 from events.consumers import LiveConsumer
-from events.live import publish
+from events.live import publish, publish_many
 from tests.dashboard.desks import Desk, build_desk
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -227,3 +227,34 @@ async def test_snapshots_on_request_are_rationed(desk: Desk) -> None:
             await page.say('{"type": "snapshot"}')
         frames = [await page.next("snapshot", "heartbeat") for _ in range(3)]
         assert [frame["type"] for frame in frames].count("snapshot") <= 2
+
+
+async def test_a_client_narrows_what_comes_to_accounts_and_kinds(desk: Desk) -> None:
+    async with page_of(desk.ada) as page:
+        first = await page.next("snapshot")
+        assert first["version"] == 1
+        await page.say(json.dumps({"type": "subscribe", "accounts": [desk.account.pk, 10**9], "kinds": ["order"]}))
+        assert [account["id"] for account in (await page.next("snapshot"))["accounts"]] == [desk.account.pk]
+        await sync_to_async(publish_many)([(desk.account.pk, kind, {"n": kind}) for kind in ("marks", "order")])
+        assert (await page.next("delta"))["kind"] == "order"
+        await page.say(json.dumps({"type": "subscribe", "accounts": []}))
+        assert (await page.next("snapshot"))["accounts"] == []
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"accounts": "1"}, {"accounts": [True]}, {"kinds": [1]}, {"accounts": [1] * 1001}, {"acounts": [1]}]
+)
+async def test_a_subscription_that_is_not_understood_is_refused(wanted: dict[str, Any], desk: Desk) -> None:
+    async with page_of(desk.ada) as page:
+        await page.next("snapshot")
+        await page.say(json.dumps({"type": "subscribe", **wanted}))
+        assert next(iter(wanted)) in (await page.next("error"))["text"]
+
+
+async def test_whoever_subscribes_to_a_foreign_account_hears_nothing_of_it(desk: Desk) -> None:
+    async with page_of(desk.cem) as page:
+        await page.next("snapshot")
+        await page.say(json.dumps({"type": "subscribe", "accounts": [desk.account.pk]}))
+        assert (await page.next("snapshot"))["accounts"] == []
+        await sync_to_async(publish_many)([(desk.account.pk, "order", {"n": 1})])
+        assert (await page.next("delta", "heartbeat"))["type"] == "heartbeat"
