@@ -1,6 +1,7 @@
 """The MetaTrader 5 gateway: one account through anything that has the module's surface."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -243,12 +244,13 @@ class Mt5Gateway:
         try:
             self.account()
             spec, quote = self.spec(request.symbol), self.quote(request.symbol)
+            name = self._symbols.theirs(request.symbol, self.symbols())
+            request = self._by_present_ticket(request, name)
         except (ReadError, SymbolError) as problem:
             return Refused("not_ready", 0, fresh_price=True, text=str(problem))
         problem_found = objection(request, spec, quote)
         if problem_found is not None:
             return Refused(problem_found.code, 0, text=problem_found.text)
-        name = self._symbols.theirs(request.symbol, self.symbols())
         filling = self._filling.setdefault(name, filling_candidates(spec)[0])
         message = build(request, name, spec, quote, filling)
         try:
@@ -256,6 +258,18 @@ class Mt5Gateway:
             return self._outcome(request, message, result, spec)
         except Exception as problem:  # noqa: BLE001 - after the call nothing is certain, whatever was raised
             return Unknown(f"{type(problem).__name__}: {problem}")
+
+    def _by_present_ticket(self, request: Request, name: str) -> Request:
+        """Name a position by the ticket that it has now. Raises ReadError.
+
+        A reversal on a netting account, and a swap by re-opening, give a position another ticket and leave its
+        identifier; asked for the old ticket the broker says that it is closed, which it is not.
+        """
+        if not isinstance(request, ClosePosition | ChangeStops) or self._read("positions_get", ticket=request.ticket):
+            return request
+        rows = self._read("positions_get", symbol=name)
+        found = next((int(row.ticket) for row in rows if int(row.identifier) == request.ticket), None)
+        return request if found is None else replace(request, ticket=found)
 
     def _order_send(self, message: dict[str, Any], permit: Permit | None) -> Any:
         return self._terminal.order_send(message)

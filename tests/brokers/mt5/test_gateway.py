@@ -136,6 +136,52 @@ def test_a_market_order_a_partial_and_a_whole_close(gateway: Mt5Gateway) -> None
     assert again.order == 0
 
 
+def test_a_position_that_a_night_gave_another_ticket_is_still_closed(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, symbols=(SymbolSetup("EURUSD", swap_mode=7),))
+    gateway = connect(rig)
+    opened = gateway.send(BUY)
+    assert isinstance(opened, Accepted)
+    rig.clock.advance(86_400)
+    (position,) = gateway.book().positions
+    assert position.ticket != position.identifier == opened.order
+    assert isinstance(gateway.send(ChangeStops("EURUSD", opened.order, sl=1.05, tp=0.0, magic=7)), Accepted)
+    assert gateway.book().positions[0].sl == 1.05
+    closed = gateway.send(ClosePosition("EURUSD", Side.BUY, 0.1, magic=7, comment="c", ticket=opened.order))
+    assert isinstance(closed, Accepted)
+    assert closed.filled == 0.1
+    assert gateway.book().positions == ()
+
+
+def test_a_netted_position_that_turned_round_is_not_closed_by_an_old_request(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, symbols=(SymbolSetup("EURUSD"),), margin_mode=0)
+    gateway = connect(rig)
+    opened = gateway.send(BUY)
+    assert isinstance(opened, Accepted)
+    rig.sell(0.3)
+    stale = ClosePosition("EURUSD", Side.BUY, 0.1, magic=7, comment="c", ticket=opened.order)
+    refused = gateway.send(stale)
+    assert isinstance(refused, Refused)
+    assert refused.reason == "invalid"
+    (position,) = gateway.book().positions
+    assert (position.side, position.volume) == (Side.SELL, 0.2)
+    fresh = ClosePosition("EURUSD", Side.SELL, 0.2, magic=7, comment="c", ticket=opened.order)
+    assert isinstance(gateway.send(fresh), Accepted)
+    assert [d.entry.value for d in gateway.deals_of(opened.order)] == ["in", "inout", "out"]
+
+
+def test_parts_of_an_order_are_told_as_they_are(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, symbols=(SymbolSetup("EURUSD", depth_lots=1.0, depth_steps=1, filling_mask=2),))
+    gateway = connect(rig)
+    part = gateway.send(OpenPosition("EURUSD", Side.BUY, 3.0, magic=7, comment="c"))
+    assert isinstance(part, Accepted)
+    assert part.partial
+    assert 0 < part.filled < 3.0
+    assert gateway.book().positions[0].volume == part.filled
+    none = gateway.send(BUY)
+    assert isinstance(none, Refused)
+    assert none.reason == "reject"
+
+
 def test_resting_orders_and_stops(gateway: Mt5Gateway) -> None:
     placed = gateway.send(
         PlaceOrder("EURUSD", Side.BUY, OrderKind.LIMIT, 0.1, 1.09, sl=1.08, tp=1.12, magic=7, comment="p")

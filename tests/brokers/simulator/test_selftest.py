@@ -1,6 +1,7 @@
 """The selftest checks everything there is, passes here, and tells what is broken when something is."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +68,19 @@ def test_what_fails_is_in_the_table_and_what_has_no_check_too(monkeypatch: pytes
     assert [line.split()[2] for line in table[:-1] if line.split()[1] == "requote"] == ["FAIL"]
     assert "nothing checks it" in report.as_table(results)
     assert report.as_json(results)["passed"] is False
+
+
+def test_the_documentations_example_runs(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "simulator.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    told = "\nprint(mt5.account_info().margin_mode, mt5.Buy('USDJPY', 0.1), mt5.positions_total())"
+    done = subprocess.run(
+        [sys.executable, "-c", example + told],
+        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout == "0 None 1\n", done.stdout + done.stderr
+
+
+def test_the_documentation_names_every_fault() -> None:
+    text = (ROOT / "docs" / "simulator.md").read_text("utf-8")
+    assert [name for name in Faults.NAMES if f"`{name}" not in text] == []
