@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from brokers.candles import Candles
 from brokers.domain import AccountState, Book, Candle, Deal, HistoricOrder, MarginMode, Quote, Request, SymbolSpec
 from core.outcome import Outcome
 
@@ -69,6 +70,15 @@ class Capabilities:
     trade_id: str
     filtered_by: str
     manual_trades: str
+
+
+@runtime_checkable
+class CandleSource(Protocol):
+    """A gateway that gives candles of any length, seconds too, as arrays."""
+
+    def candle_range(self, symbol: str, seconds: int, since: datetime, until: datetime) -> Candles:
+        """Read the closed candles that open from `since` on and before `until`. Raises ReadError."""
+        ...
 
 
 class Gateway(Protocol):

@@ -38,7 +38,13 @@ class Realtime:
         for answer in asked.values():
             self._follow_best(answer)
         watches = WatchSet.build([(instance, answer.watches, answer.view) for instance, answer in asked.items()])
-        fired = watches.check(self.clock.now(), self.market.quotes)
+        signals = self.trader.signals
+        fired = watches.check(
+            self.clock.now(),
+            self.market.quotes,
+            {symbol: signals.signals(symbol) for symbol in symbols},
+            {symbol: signals.setups(symbol) for symbol in symbols},
+        )
         woken: dict[Instance, str] = {}
         for instance, _, explanation in fired:
             woken.setdefault(instance, explanation)

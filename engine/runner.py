@@ -23,6 +23,7 @@ from engine.lease import HeldLease
 from engine.models import EngineProcess
 from engine.registry import live_runner_count, process_name, register
 from events.live import COMMANDS_CHANNEL
+from strategies.pseudo.sets import warm
 
 log = logging.getLogger("trading.engine")
 
@@ -47,6 +48,8 @@ class Runner:
 
     def run(self) -> str:
         """Serve until asked to stop; return why it ended."""
+        # Compiling takes seconds, the first time on a machine: longer than a lease may wait
+        warm()
         registration = register(self.name, EngineProcess.Role.RUNNER, self.labels, self._clock.now())
         started = self._clock.ticks()
         why = ""

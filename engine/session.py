@@ -31,6 +31,7 @@ from engine.jobs import IDLE, Job, JobLoop
 from engine.models import EngineState
 from engine.performance import Monitor, Stages
 from engine.realtime import Realtime
+from engine.signals import PASS_SECONDS
 from engine.startup import StartUp, forced_symbols, load_market
 from engine.state import show_failure, write_state
 from engine.trading import Trader
@@ -107,6 +108,7 @@ class AccountSession:
             stages=stages,
             guards=self.guards,
         )
+        self.signals = self.trader.signals
         self.realtime = Realtime(trader=self.trader, market=self.market, gate=self.gate, clock=clock)
         self.loop = JobLoop(self._jobs(), clock=clock, ids=ids, timer=time.perf_counter)
         self.monitor = Monitor(timer=time.perf_counter, stages=stages)
@@ -128,6 +130,7 @@ class AccountSession:
             Job("cycles", 1.0, self.cycles.run),
             Job("guards", 1.0, self._guards, backoff_longest=2.0),
             Job("trade", 0.1, self._trade),
+            Job("signals", PASS_SECONDS, lambda: self.signals.run(self.trader.symbols)),
             Job("clock", CLOCK_LOOK_SECONDS, self._clock_skew),
             Job("winding down", 1.0, self._wind_down),
             Job("state", 1.0, self._state),
@@ -206,6 +209,7 @@ class AccountSession:
     def stop(self) -> None:
         """Say that the account is stopped, and let go of the terminal; positions stay as they are."""
         try:
+            self.signals.store_all()
             self._write_state(status=EngineState.Status.STOPPED, error_message="")
             with fenced(self.gate):
                 record(
@@ -332,7 +336,8 @@ class AccountSession:
             active_positions_count=len(last.book.positions) if last is not None else 0,
             last_strategy_run=self.trader.ran_at,
             last_realtime_run=self.realtime.ran_at,
-            last_indication_run=self.market.indicated_at,
+            last_indication_run=self.signals.ran_at,
+            prehistoric_data_loaded=self.signals.loaded,
             **self._figures(),
         )
 

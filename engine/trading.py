@@ -16,6 +16,7 @@ from engine.guarding import Guards
 from engine.performance import Stages
 from engine.proposals import ask_of, close_proposal, leg_of, leg_proposal, refusals_before, stops_proposal, trace_of
 from engine.rounds import Round, read_round, standing_of
+from engine.signals import Signals
 from events.services import record
 from marketdata.quotes import Market
 from orders import services as order_services
@@ -83,6 +84,10 @@ class Trader:
         self.clock = clock
         self.ids = ids
         self.stages = stages
+        self.signals = Signals(
+            account_id=account_id, gateway=gateway, market=market, gate=gate, clock=clock, stages=stages
+        )
+        self.symbols: frozenset[str] = frozenset()
         self.guards = guards
         self.asked: dict[Instance, Asked] = {}
         self.sent = 0
@@ -94,13 +99,15 @@ class Trader:
 
     def bots(self) -> list[Bot]:
         """Read the bots that are to be asked: running ones, and paused ones for their exits."""
-        return list(
+        found = list(
             Bot.objects.filter(
                 account_id=self.account_id, desired_state__in=("running", "paused"), config__isnull=False
             )
             .select_related("config", "account")
             .order_by("id")
         )
+        self.symbols = frozenset(symbol for bot in found for symbol in bot.symbols)
+        return found
 
     def run(self) -> int | None:
         """Ask every bot whose interval has passed; return the number of requests sent, None when no bot was due."""
@@ -190,7 +197,8 @@ class Trader:
         paused = None if bot.desired_state == bot.account.desired_state == "running" else "paused"
         objection = entry_objection(bot.pk, standing)
         with self.stages.spend("indications"):
-            signals, atr = self.market.signals(symbol), self.market.atr(symbol)
+            signals, setups = self.signals.signals(symbol), self.signals.setups(symbol)
+            atr = self.market.atr(symbol)
         return View(
             now=standing.now,
             quote=standing.quote,
@@ -199,6 +207,7 @@ class Trader:
             in_flight=tuple(f for f in current.loose if f.cycle_id in {c.id for c in cycles}),
             last_entry_at=current.entries.get((bot.pk, symbol)),
             signals=signals,
+            setups=setups,
             atr=atr,
             entries_blocked=paused or (objection.detail if objection else None),
             equity=standing.account.equity,

@@ -1,8 +1,151 @@
-"""Indications on closed candles (strategies.md). Prices are closes of equal candles, oldest first."""
+"""Indications on closed candles (strategies.md): Direction, Move, Active and Optimal over step sizes 3…30.
+
+History is taken in one call, later candles one by one; both run the same compiled step (marketdata/kernels.py).
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
 
-STEPS = range(3, 31)
+import numpy as np
+from numpy.typing import NDArray
+
+from brokers.candles import Candles
+from marketdata import kernels
+
+STEPS = range(3, kernels.STEP_LARGEST + 1)
+Signs = NDArray[np.int8]
+Floats = NDArray[np.float64]
+
+
+class Kind(IntEnum):
+    DIRECTION = kernels.DIRECTION
+    MOVE = kernels.MOVE
+    ACTIVE = kernels.ACTIVE
+    OPTIMAL = kernels.OPTIMAL
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class IndicationSettings:
+    """What makes a signal. Moves are in ATR of 14 closed M1 candles; the threshold is a share (0.0005 is 0.05 %).
+
+    Steps and windows count candles: a second without a tick has none. `validation_seconds` is how long a sign has to
+    last before a pseudo position follows it.
+    """
+
+    min_move: float = 0.5
+    pullback: float = 0.35
+    active_threshold: float = 0.0005
+    active_window_seconds: int = 60
+    validation_seconds: float = 15.0
+    candle_seconds: int = 1
+
+    def array(self) -> Floats:
+        """Return the parameters as the compiled step reads them."""
+        window = max(1, min(kernels.WINDOW_MAX, self.active_window_seconds // self.candle_seconds))
+        return np.array(
+            [
+                self.min_move,
+                self.pullback,
+                self.active_threshold,
+                window,
+                STEPS[0],
+                STEPS[-1],
+                self.candle_seconds,
+                self.validation_seconds,
+            ],
+            dtype=np.float64,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One indication now: sign -1, 0 or 1, strength 0…1, and the step size that gave it (0: none)."""
+
+    kind: Kind
+    sign: int
+    strength: float
+    size: int
+    valid: bool
+
+    @property
+    def value(self) -> float:
+        """Sign and strength in one number, -1…1."""
+        return self.sign * self.strength
+
+
+@dataclass(frozen=True, slots=True)
+class Indicated:
+    """A row of four kinds for each candle, and the ATR (price units, 0.0: unknown) that held after it."""
+
+    sign: Signs
+    strength: NDArray[np.float32]
+    size: Signs
+    valid: Signs
+    atr: Floats
+
+    @classmethod
+    def blank(cls, count: int) -> "Indicated":
+        """Make room for `count` candles."""
+        shape = (count, kernels.KINDS)
+        return cls(
+            np.zeros(shape, np.int8),
+            np.zeros(shape, np.float32),
+            np.zeros(shape, np.int8),
+            np.zeros(shape, np.int8),
+            np.zeros(count),
+        )
+
+    def row(self, place: int) -> "Indicated":
+        """Return one candle's row, -1 for the last."""
+        at = slice(place, place + 1 or None)
+        return Indicated(*(getattr(self, f.name)[at].copy() for f in fields(self)))
+
+
+class Indicator:
+    """The indications of one symbol. `state` is all it remembers: storing it is enough to go on later."""
+
+    def __init__(self, settings: IndicationSettings, state: Floats | None = None) -> None:
+        if state is not None and len(state) != kernels.STATE_SIZE:
+            raise ValueError(f"a state has {kernels.STATE_SIZE} numbers, not {len(state)}")
+        self.settings = settings
+        self.state = np.zeros(kernels.STATE_SIZE) if state is None else state.copy()
+        self._parameters = settings.array()
+        self._last = Indicated.blank(1)
+
+    def take(self, candles: Candles) -> Indicated:
+        """Take closed candles that follow the last ones, and return the indications after each."""
+        found = Indicated.blank(len(candles))
+        kernels.run(
+            self.state, self._parameters, candles.at, candles.high, candles.low, candles.close, candles.ticks,
+            found.sign, found.strength, found.size, found.valid, found.atr,
+        )  # fmt: skip
+        if len(candles):
+            self._last = found.row(-1)
+        return found
+
+    @property
+    def atr(self) -> float | None:
+        """Average true range of the last 14 closed minutes, in price units; None while there are too few."""
+        return float(self.state[kernels.ATR]) or None
+
+    def now(self) -> tuple[Signal, ...]:
+        """Return the four signals after the last candle."""
+        last = self._last
+        return tuple(
+            Signal(
+                kind,
+                int(last.sign[0, kind]),
+                float(last.strength[0, kind]),
+                int(last.size[0, kind]),
+                bool(last.valid[0, kind]),
+            )
+            for kind in Kind
+        )
 
 
 def average_true_range(
@@ -19,22 +162,3 @@ def average_true_range(
     for i in range(start, len(closes)):
         total += max(highs[i] - lows[i], abs(highs[i] - closes[i - 1]), abs(lows[i] - closes[i - 1]))
     return total / period
-
-
-def direction(closes: Sequence[float], atr: float | None, steps: Sequence[int] = STEPS, min_move: float = 0.5) -> float:
-    """Return the sign (-1.0, 0.0, +1.0) of the strongest turn over all step sizes.
-
-    A turn of n steps: the move of the previous n steps and that of the last n have opposite signs,
-    and both are at least `min_move` ATR.
-    """
-    if not atr:
-        return 0.0
-    best, sign = 0.0, 0.0
-    for n in steps:
-        if len(closes) < 2 * n + 1:
-            break
-        last = (closes[-1] - closes[-1 - n]) / atr
-        before = (closes[-1 - n] - closes[-1 - 2 * n]) / atr
-        if last * before < 0 and min(abs(last), abs(before)) >= min_move and abs(last) > best:
-            best, sign = abs(last), 1.0 if last > 0 else -1.0
-    return sign

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from brokers.domain import Candle, Quote, SymbolSpec
 from brokers.gateway import Gateway, SymbolError
 from core.clock import Clock
-from marketdata.indications import average_true_range, direction
+from marketdata.indications import average_true_range
 
 QUOTE_VALID = timedelta(seconds=5)
 SPEC_VALID = timedelta(minutes=1)
@@ -23,7 +23,6 @@ class Market:
         self._specs: dict[str, tuple[datetime, SymbolSpec]] = {}
         self._candles: dict[str, tuple[int, tuple[Candle, ...]]] = {}
         self.quotes: dict[str, Quote] = {}
-        self.indicated_at: datetime | None = None
 
     def refresh(self, symbols: Iterable[str]) -> dict[str, Quote]:
         """Read the latest quote of each symbol. Raises ReadError."""
@@ -60,7 +59,7 @@ class Market:
         return average_true_range([c.high for c in bars], [c.low for c in bars], [c.close for c in bars])
 
     def load_history(self, symbols: Iterable[str]) -> bool:
-        """Read the candles that indications start from; tell whether every symbol has some. Raises ReadError."""
+        """Read the minute candles of symbols; tell whether every one has some. Raises ReadError."""
         complete = True
         for symbol in symbols:
             try:
@@ -68,8 +67,3 @@ class Market:
             except SymbolError:
                 complete = False
         return complete
-
-    def signals(self, symbol: str) -> dict[str, float]:
-        """Return the indications that strategies may follow, computed on closed candles."""
-        self.indicated_at = self._clock.now()
-        return {"direction": direction([c.close for c in self.candles(symbol)], self.atr(symbol))}

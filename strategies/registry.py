@@ -15,6 +15,7 @@ ENTRY_POINTS = "trading.strategies"
 BUILTINS = (
     "strategies.builtin.cycle_trader",
     "strategies.builtin.adaptive_hedging",
+    "strategies.builtin.signal_trader",
     "strategies.builtin.scalping",
     "strategies.builtin.trend_following",
 )

@@ -139,7 +139,10 @@ def leaves_by_money(
 def signal_side(name: str, answer: Answer) -> Side | None:
     """Return the side that an indication points to, and watch for its turn; refuse while it is silent."""
     answer.watches.append(SignalChanged(name, name.capitalize()))
-    sign = answer.view.signals.get(name, 0.0)
+    if name not in answer.view.signals:
+        answer.refuse(name, "its history is still being loaded")
+        return None
+    sign = answer.view.signals[name]
     if sign == 0:
         answer.refuse(name, f"no {name.capitalize()} signal")
         return None

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from brokers.candles import Candles
 from brokers.domain import (
     AccountState,
     Book,
@@ -236,6 +237,23 @@ class Mt5Gateway:
         name = self._symbols.theirs(symbol, self.symbols())
         rates = self._read("copy_rates_from_pos", name, candle_reads.timeframe(seconds), 0, count + 1)
         return parse.guarded("candles", candle_reads.closed, rates, self.server_clock, seconds, self._clock.now())
+
+    def candle_range(self, symbol: str, seconds: int, since: datetime, until: datetime) -> Candles:
+        """Read the closed candles of a period as arrays; those shorter than a minute are built from ticks."""
+        name = self._symbols.theirs(symbol, self.symbols())
+        clock, now = self.server_clock, self._clock.now()
+        first, last = clock.to_server(since), clock.to_server(min(until, now))
+        if last <= first:
+            return Candles.empty()
+        if seconds < candle_reads.MINUTE:
+            rows = self._read("copy_ticks_range", name, first, last, candle_reads.TICKS_INFO)
+            return candle_reads.from_tick_rows(rows, clock.offset, seconds, since, min(until, now))
+        rows = self._read("copy_rates_range", name, candle_reads.timeframe(seconds), first, last)
+        point = self._point(symbol)
+        return candle_reads.from_rate_rows(rows, clock.offset, seconds, point, since, min(until, now))
+
+    def _point(self, symbol: str) -> float:
+        return (self._specs.get(symbol) or self.spec(symbol)).point
 
     # Send
 

@@ -71,8 +71,8 @@ def _fits(volume: float) -> bool:
 
 
 def _protects(leg: Leg, change: ChangeLeg, seen: View) -> None:
-    """A stop never moves back, and is not where the price is already."""
-    if change.sl:
+    """A stop never moves back, and is not moved to where the price is already."""
+    if change.sl and change.sl != leg.sl:
         assert not leg.sl or (change.sl - leg.sl) * leg.side.sign >= 0
         price = seen.quote.bid if leg.side is Side.BUY else seen.quote.ask
         assert (price - change.sl) * leg.side.sign > 0

@@ -1,0 +1,1 @@
+"""Pseudo positions: what each set of entry signal and exits would have earned, as it happens."""
