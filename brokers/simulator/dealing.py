@@ -216,13 +216,10 @@ class Dealing:
         return True
 
     def _become_limit(self, order: Order, at: float) -> None:
-        """Turn a stop-limit order whose stop was reached into its limit order, which may have to pass the book by."""
+        """Turn a stop-limit order whose stop was reached into its limit, which waits on the other side of the price."""
         with self.state.change():
             order.type, order.price, order.stoplimit = order.type - 4, order.stoplimit, 0.0
-            if order.filling == BOC and self._touches_now(order):
-                self._finish(order, CANCELED, at)
-            else:
-                self.state.put_order(order)
+            self.state.put_order(order)
             self._processed_before(at)
 
     def _lacks_margin(self, order: Order, steps: list[Step]) -> bool:

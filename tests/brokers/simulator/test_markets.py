@@ -465,3 +465,23 @@ def test_charts_look_back_over_a_weekend(tmp_path: Any) -> None:
     assert rates is not None
     assert len(rates) == 10
     assert clock.now().timestamp() - 3 * DAY < rates["time"][0] < clock.now().timestamp() - 10 * HOUR
+
+
+def test_a_part_takes_its_share_of_the_swap(make_rig: Make) -> None:
+    rig = make_rig(SymbolSetup("EURUSD", swap_long=-10.0, commission_per_lot=0.0))
+    ticket = rig.buy(1.0).order
+    rig.clock.advance(DAY)
+    rig.send(action=1, symbol="EURUSD", volume=0.3, type=1, position=ticket)
+    (deal,) = (d for d in rig.mt5.history_deals_get(position=ticket) or () if d.entry == 1)
+    assert deal.swap == -3.0
+    assert (rig.mt5.positions_get() or ())[0].swap == -7.0
+
+
+def test_a_resting_order_that_lacks_margin_when_its_price_comes_is_rejected(make_rig: Make) -> None:
+    rig = make_rig(balance=1500.0)
+    ticket = rig.send(action=5, symbol="EURUSD", volume=1.0, type=2, price=1.095).order
+    rig.buy(1.0)
+    rig.price(1.0948)
+    assert (rig.mt5.orders_total(), rig.mt5.positions_total()) == (0, 1)
+    (order,) = rig.mt5.history_orders_get(ticket=ticket) or ()
+    assert (order.state, order.volume_current) == (5, 1.0)

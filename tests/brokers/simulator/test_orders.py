@@ -90,22 +90,25 @@ def test_return_leaves_the_rest_to_fill_with_the_next_ticks(make_rig: Make) -> N
     assert sum(d.volume for d in rig.mt5.history_deals_get(ticket=part.order) or ()) == pytest.approx(asks + 0.2)
 
 
-def test_what_is_left_of_a_close_goes_with_its_position(make_rig: Make) -> None:
-    rig = make_rig(ON_EXCHANGE, balance=100_000.0)
-    bids = round(sum(r.volume_dbl for r in book(rig)[1]), 2)
-    first = rig.buy(1.0, type_filling=2).order
-    rig.price(1.1)
-    rig.sell(bids - 0.5, type_filling=2)
-    close = rig.sell(1.0, position=first, type_filling=2)
-    assert close.retcode in (10008, 10010)
-    again = rig.sell(0.01, position=first, type_filling=2)
-    assert again.retcode == 10039
-    rest = (rig.mt5.positions_get(ticket=first) or ())[0].volume
-    for bid in (1.1, 1.1):
-        rig.price(bid)
-    assert rig.mt5.positions_get(ticket=first) == ()
-    assert rest > 0
-    assert rig.mt5.orders_get() == ()
+def test_what_is_left_of_a_close_ends_with_its_position_and_opens_nothing(make_rig: Make) -> None:
+    one_step = SymbolSetup("EURUSD", depth_lots=1.0, depth_steps=1, execution=3, filling_mask=7)
+    rig = make_rig(one_step, balance=100_000.0)
+    ticket = rig.buy(5.0, type_filling=2, sl=1.09).order
+    for _ in range(12):
+        rig.price(1.1)
+    assert [(p.volume, p.sl) for p in rig.mt5.positions_get() or ()] == [(5.0, 1.09)]
+    close = rig.sell(5.0, position=ticket, type_filling=2)
+    assert close.retcode == 10010
+    assert rig.sell(0.01, position=ticket, type_filling=2).retcode == 10039
+    rig.price(1.08)
+    assert rig.mt5.positions_get() == ()
+    rig.price(1.08)
+    assert (rig.mt5.orders_get(), rig.mt5.positions_get()) == ((), ())
+    order = ended(rig, close.order)
+    assert order.state == 2
+    assert 0 < order.volume_current < 5.0
+    sold = sum(d.volume for d in rig.mt5.history_deals_get(position=ticket) or () if d.entry == 1)
+    assert sold == pytest.approx(5.0)
 
 
 FILLING: list[tuple[int, int, int, int, int]] = [
