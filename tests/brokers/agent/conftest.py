@@ -21,8 +21,8 @@ JOIN_SECONDS = 10.0
 class Remote:
     """A rig, an agent on it, and as many clients as a test wants. `restart` begins a new agent on the same folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.rig = Rig(folder, symbols=(SymbolSetup("EURUSD"),))
+    def __init__(self, folder: Path, *symbols: SymbolSetup) -> None:
+        self.rig = Rig(folder, symbols=symbols or (SymbolSetup("EURUSD"),))
         self.folder = folder / "agent"
         self._clients: list[RemoteTerminal] = []
         self._intents = 0

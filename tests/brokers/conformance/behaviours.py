@@ -19,6 +19,7 @@ from brokers.domain import (
     Side,
 )
 from brokers.gateway import ConnectError, Gateway, ReadError, SymbolError
+from brokers.instances import ALL_OF_INSTANCE, close_trade, get_trades, open_trade, trade_history
 from core.outcome import Accepted, Refused, Unknown
 from tests.brokers.conformance.bench import ASK, BID, Bench
 
@@ -246,6 +247,31 @@ def gives_the_ledger_of_a_position_and_of_a_period(bench: Bench) -> None:
     trades = [d for d in gateway.deals(began, bench.clock.now()) if d.position_id]
     assert [d.ticket for d in trades] == [d.ticket for d in deals]
     assert gateway.deals(began - timedelta(days=9), began - timedelta(days=8)) == ()
+
+
+@behaviour("trades by instance")
+def keeps_the_trades_of_instances_apart(bench: Bench) -> None:
+    gateway, began = bench.connected(), bench.clock.now()
+    for instance, lots in ((7, 0.1), (8, 0.2), (7, 0.3)):
+        bench.price(BID, ASK)
+        outcome = open_trade(
+            gateway, lots=lots, direction=Side.BUY, pair="EURUSD", instance_id=instance, permits=bench.permit,
+            stop_loss=1.05, take_profit=1.15,
+        )  # fmt: skip
+        assert isinstance(outcome, Accepted)
+    assert [(t.volume, t.sl, t.tp) for t in get_trades(gateway, 7)] == [(0.3, 1.05, 1.15), (0.1, 1.05, 1.15)]
+    assert len(get_trades(gateway, 7, limit=1)) == 1
+    (other,) = get_trades(gateway, 8)
+    (refused,) = close_trade(gateway, other.ticket, 7, permits=bench.permit)
+    assert isinstance(refused, Refused)
+    bench.price(BID + 0.001, ASK + 0.001)
+    assert [type(o) for o in close_trade(gateway, ALL_OF_INSTANCE, 7, permits=bench.permit)] == [Accepted, Accepted]
+    assert get_trades(gateway, 7) == ()
+    assert [t.ticket for t in get_trades(gateway, 8)] == [other.ticket]
+    closed = trade_history(gateway, 7, since=began, until=bench.clock.now(), symbol="EURUSD")
+    assert sorted((t.volume, t.side, t.net) for t in closed) == [(0.1, Side.BUY, 9.0), (0.3, Side.BUY, 27.0)]
+    assert trade_history(gateway, 8, since=began, until=bench.clock.now()) == ()
+    assert isinstance(close_trade(gateway, other.ticket, 8, permits=bench.permit)[0], Accepted)
 
 
 @behaviour("manual trades")

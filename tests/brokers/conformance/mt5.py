@@ -94,7 +94,7 @@ class AgentBench(Mt5Bench):
     title = "MetaTrader 5, remote agent"
 
     def start(self) -> None:
-        self.remote = Remote(self.folder)
+        self.remote = Remote(self.folder, SETUP)
         self.rig = self.remote.rig
         self.theirs = self.rig.mt5
         self.market = self.rig.connect()

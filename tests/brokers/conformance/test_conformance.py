@@ -17,6 +17,7 @@ CASES = [
 ]
 
 
+@pytest.mark.requirement("S2-31", "S2-32", "S2-33", "S2-35", "S2-41", "S2-42", "S2-43")
 @pytest.mark.parametrize(("made", "name"), CASES)
 def test_gateway(tmp_path: Path, made: Callable[[Path], Bench], name: str) -> None:
     bench = made(tmp_path)
