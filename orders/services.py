@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from accounts.models import User
 from core.ids import Ids
 from events import live
+from events.audit import record_change
 from events.services import record
 from orders.approval import Approved, Planned, planned
 from orders.domain import check_transition, comment_of
@@ -180,15 +181,19 @@ def settle(*, intent_id: int, reason: str, by: User, at: datetime) -> bool:
         won = transition(intent_id, IntentState.UNKNOWN, IntentState.SETTLED, fence=None, why=why, at=at, done_at=at)
         if won:
             intent = OrderIntent.objects.get(pk=intent_id)
-            record(
+            record_change(
                 kind="ORDER_SETTLED",
                 level="warning",
-                text=f"{by.get_username()} settled intent {intent.token}: {reason}"[:500],
+                text=f"{by.get_username()} settled intent {intent.token}: {reason}",
+                subject=f"intent {intent.pk}",
                 account_id=intent.account_id,
                 bot_id=intent.bot_id,
                 cycle_id=intent.cycle_id,
+                before={"state": IntentState.UNKNOWN},
+                after={"state": IntentState.SETTLED},
+                reason=reason,
+                by=by,
                 at=at,
-                data={"by": by.pk},
             )
             live.publish(intent.account_id, "state", {"settled": intent.token})
     return won

@@ -1,16 +1,11 @@
 """The audit trail: one entry a change, chained, never edited, and broken chains are named."""
 
-import inspect
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import import_module
-from importlib.util import find_spec
 from io import StringIO
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
@@ -21,8 +16,6 @@ from accounts.models import TradingAccount, User
 from events.audit import record_change, verify
 from events.models import AuditEntry, Event
 from events.origin import Origin, coming_from
-from strategies import services as strategies
-from strategies.models import Bot
 
 pytestmark = pytest.mark.django_db
 AT = datetime(2026, 3, 2, 10, 0, 0, 123456, tzinfo=UTC)
@@ -152,59 +145,3 @@ def test_what_a_page_does_carries_the_number_of_its_request(ada: User, account: 
         assert (entry.via, entry.actor_name) == ("admin", "ada")
         assert answer.headers["X-Request-ID"] == entry.request_id != "mine"
     assert AuditEntry.objects.filter(via="admin").values("request_id").distinct().count() == 2
-
-
-# One call of every service that changes something for a person
-CALLS: dict[str, Callable[[TradingAccount, Bot, User], Any]] = {
-    "accounts.create_account": lambda a, b, u: accounts.create_account(
-        name="Other", login=2, server="S", password="x", by=u, at=AT
-    ),
-    "accounts.register_account": lambda a, b, u: accounts.register_account(account=a, by=u, at=AT),
-    "accounts.set_password": lambda a, b, u: accounts.set_password(account=a, password="x", by=u, at=AT),
-    "accounts.set_desired_state": lambda a, b, u: accounts.set_desired_state(account=a, state="paused", by=u, at=AT),
-    "accounts.request_order_sync": lambda a, b, u: accounts.request_order_sync(account=a, by=u, at=AT),
-    "accounts.request_examination": lambda a, b, u: accounts.request_examination(account=a, by=u, at=AT),
-    "accounts.grant_role": lambda a, b, u: accounts.grant_role(user=u, account=a, role="viewer", by=u, at=AT),
-    "accounts.revoke_role": lambda a, b, u: accounts.revoke_role(user=a.roles.get().user, account=a, by=u, at=AT),
-    "accounts.note_changes": lambda a, b, u: accounts.note_changes(account=a, before={"name": "Old"}, by=u, at=AT),
-    "strategies.create_bot": lambda a, b, u: strategies.create_bot(
-        account=a, name="Second", strategy="cycle-trader", symbols=["EURUSD"], by=u, at=AT
-    ),
-    "strategies.register_bot": lambda a, b, u: strategies.register_bot(bot=b, by=u, at=AT),
-    "strategies.save_config": lambda a, b, u: strategies.save_config(bot=b, values={"lot_size": 0.05}, by=u, at=AT),
-    "strategies.revert": lambda a, b, u: strategies.revert(bot=b, version=1, by=u, at=AT),
-    "strategies.set_bot_state": lambda a, b, u: strategies.set_bot_state(bot=b, state="running", by=u, at=AT),
-    "strategies.change_bot": lambda a, b, u: strategies.change_bot(bot=b, name="Renamed", by=u, at=AT),
-}
-
-
-def services_for_people() -> set[str]:
-    """Return every service of the product that takes the person it works for."""
-    found = set()
-    for app in apps.get_app_configs():
-        if "." in app.name or find_spec(f"{app.name}.services") is None:
-            continue
-        module = import_module(f"{app.name}.services")
-        for name, function in vars(module).items():
-            own = inspect.isfunction(function) and function.__module__.startswith(f"{app.name}.services")
-            if own and not name.startswith("_") and "by" in inspect.signature(function).parameters:
-                found.add(f"{app.name}.{name}")
-    return found - {"events.ask"}
-
-
-def test_every_service_for_people_is_walked_below() -> None:
-    assert services_for_people() == set(CALLS)
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_every_service_leaves_exactly_one_entry(name: str, account: TradingAccount, ada: User) -> None:
-    bot = strategies.create_bot(
-        account=account, name="First", strategy="cycle-trader", symbols=["EURUSD"], values={}, at=AT
-    )
-    strategies.save_config(bot=bot, values={"lot_size": 0.02}, at=AT)
-    accounts.grant_role(user=User.objects.create_user("ben"), account=account, role="viewer", at=AT)
-    before = AuditEntry.objects.count()
-    CALLS[name](account, bot, ada)
-    assert AuditEntry.objects.count() == before + 1
-    assert AuditEntry.objects.first().actor_name == "ada"  # type: ignore[union-attr]
-    assert not any(chain.problem for chain in verify())
