@@ -64,6 +64,7 @@ def logging_settings(level: str, folder: Path, *, to_file: bool) -> dict[str, An
             "django.security.DisallowedHost": {"level": "CRITICAL"},
             "django.channels.server": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
+            "axes": {"level": "WARNING"},
             "asyncio": {"level": "WARNING"},
         },
     }

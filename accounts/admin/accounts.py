@@ -13,7 +13,7 @@ from accounts import services
 from accounts.admin.forms import AccountForm, PasswordDialog, StartDialog, SymbolForm
 from accounts.admincells import NOTHING, STATES, amount, label, moment
 from accounts.adminkit import CLOCK, DeskAdmin, FactAdmin, FactInline, ScopedRelatedFilter, display, person, post_dialog
-from accounts.models import AccountRole, AccountSnapshot, DesiredState, Symbol, TradingAccount
+from accounts.models import AccountRole, AccountSnapshot, DesiredState, ServerOffset, Symbol, TradingAccount
 
 
 class RoleInline(FactInline[AccountRole]):
@@ -256,3 +256,17 @@ class SnapshotAdmin(FactAdmin[AccountSnapshot]):
     list_filter = (("account", ScopedRelatedFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("account",)
     ordering = ("-at",)
+
+
+@admin.register(ServerOffset)
+class ServerOffsetAdmin(FactAdmin[ServerOffset]):
+    """How far the broker's clock is ahead of UTC; times of deals were told by what held then."""
+
+    list_display = ("since", "account", "hours")
+    list_filter = (("account", ScopedRelatedFilter),)
+    list_select_related = ("account",)
+    ordering = ("-since",)
+
+    @display(description="Ahead of UTC", ordering="seconds")
+    def hours(self, offset: ServerOffset) -> str:
+        return f"{offset.seconds / 3600:+g} h"

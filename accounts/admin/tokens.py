@@ -77,6 +77,7 @@ class ApiTokenAdmin(FactAdmin[ApiToken]):
         role="viewer",
         icon="key",
         form=TokenDialog,
+        is_dangerous=True,
     )
     def make(self, request: HttpRequest, row: None, name: str, scope: str, days: int, networks: str) -> str:
         at, user = CLOCK.now(), person(request)

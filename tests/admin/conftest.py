@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts import services as account_services
 from accounts.adminkit import CLOCK
-from accounts.models import AccountSnapshot, ApiRequest, LoginSession, TradingAccount, User
+from accounts.models import AccountSnapshot, ApiRequest, LoginSession, ServerOffset, TradingAccount, User
 from accounts.tokens import create_token
 from core.ids import SystemIds
 from cycles.models import Cycle
@@ -139,6 +139,7 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
     )
     Event.objects.create(at=AT, kind="CYCLE_OPENED", text="first leg", account=account, bot=bot, cycle=cycle)
     Command.objects.create(account=account, kind="force_order_sync", requested_at=AT)
+    ServerOffset.objects.create(account=account, since=AT, seconds=7200)
     Lease.objects.create(account=account, holder="host:runner:1", token=3, expires_at=AT)
     EngineState.objects.create(account=account, status="running", statistics={"jobs": {}}, updated_at=AT)
     raise_block(account_id=account.pk, bot_id=bot.pk, cause="person", reason="news at 14:30", at=AT)

@@ -19,6 +19,7 @@ FACTS = {
     "deal",
     "event",
     "accountsnapshot",
+    "serveroffset",
     "intenthistory",
     "orderintent",
     "order",

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts import secondfactor, tokens
 from accounts import services as accounts
 from accounts.models import TradingAccount, User
 from core.ids import SystemIds
+from engine import coordinator
+from engine.models import EngineHost
 from events.audit import verify
 from events.models import AuditEntry
 from orders import services as orders
@@ -37,6 +40,7 @@ PARTS = {
     "events.services.ask",
     "reconciliation.services.claims.adopt_positions",
     "engine.coordinator.coordinate",
+    "engine.managerconfig.import_manager_config",
 }
 NOT_SERVICES = (".migrations", ".admin", ".management", ".api", ".views")
 
@@ -65,7 +69,7 @@ class Desk:
 
     def alarm(self, phase: str, **fields: Any) -> int:
         row = GuardAlarm.objects.create(
-            account=self.account, guard="drawdown", level="account", tier="close", phase=phase, raised_at=AT,
+            account=self.account, guard="drawdown", level="account", tier=3, phase=phase, since=AT,
             figure=0.25, limit=0.2, text="fell", **fields,
         )  # fmt: skip
         return int(row.pk)
@@ -81,7 +85,7 @@ class Desk:
         return made
 
     def with_factor(self) -> User:
-        secondfactor.TOTPDevice.objects.create(user=self.ben, name="app", confirmed=True)
+        TOTPDevice.objects.create(user=self.ben, name="app", confirmed=True)
         return self.ben
 
 
@@ -148,6 +152,10 @@ CALLS: dict[str, Callable[[Desk], Callable[[], Any]]] = {
     "orders.services.settle": _prepared(
         lambda d: d.unknown_intent(), lambda d, pk: orders.settle(intent_id=pk, reason="seen at the broker", **d.who)
     ),
+    "engine.coordinator.set_capacity": _prepared(
+        lambda d: EngineHost.objects.create(host="h", seen_at=AT),
+        lambda d, row: coordinator.set_capacity(host="h", runners=3, **d.who),
+    ),
     "risk.services.alarms.veto_alarm": _prepared(
         lambda d: d.alarm("countdown", deadline=AT + timedelta(seconds=10)),
         lambda d, pk: alarms.veto_alarm(alarm_id=pk, reason="news", **d.who),
@@ -156,7 +164,7 @@ CALLS: dict[str, Callable[[Desk], Callable[[], Any]]] = {
         lambda d: d.alarm("closed"), lambda d, pk: alarms.rearm_alarm(alarm_id=pk, reason="looked at", **d.who)
     ),
     "risk.services.configs.save_guards": _plain(
-        lambda d: configs.save_guards(account=d.account, values={"drawdown": {"limit": 0.1}}, **d.who)
+        lambda d: configs.save_guards(account=d.account, values={"drawdown_warn": 5.0}, **d.who)
     ),
     "risk.services.killing.kill": _plain(
         lambda d: killing.kill(mode="exits_only", reason="test", confirmation="Main", account=d.account, **d.who)
@@ -166,7 +174,7 @@ CALLS: dict[str, Callable[[Desk], Callable[[], Any]]] = {
     ),
     "risk.services.news.import_calendar": _plain(
         lambda d: news.import_calendar(
-            text="at,currency,impact,title\n2026-03-06T13:30:00Z,USD,high,Payrolls\n", **d.who
+            text="time,currency,impact,title\n2026-03-06T13:30:00Z,USD,high,Payrolls\n", **d.who
         )
     ),
 }
@@ -189,7 +197,7 @@ SETTLED: dict[str, tuple[str, Callable[[World, Divergence, dict[str, Any]], Any]
     "release": ("claimed", lambda w, row, said: claims.release(claim=row, why="not ours", **said)),  # type: ignore[arg-type]
 }
 WALKED_ON_A_WORLD = {
-    f"reconciliation.services.{'claims' if n in ('claim', 'release') else 'settling'}.{n}" for n in SETTLED
+    f"reconciliation.services.{'claims' if name in ('claim', 'release') else 'settling'}.{name}" for name in SETTLED
 }
 
 
@@ -203,9 +211,9 @@ def services_for_people() -> set[str]:
             if any(part in module.name for part in NOT_SERVICES):
                 continue
             for name, function in vars(import_module(module.name)).items():
-                if inspect.isfunction(function) and function.__module__ == module.name and not name.startswith("_"):
-                    if {"by", "at"} <= inspect.signature(function).parameters.keys():
-                        found.add(f"{module.name}.{name}")
+                is_own = inspect.isfunction(function) and function.__module__ == module.name
+                if is_own and name[0] != "_" and {"by", "at"} <= inspect.signature(function).parameters.keys():
+                    found.add(f"{module.name}.{name}")
     return found - PARTS
 
 
@@ -228,7 +236,7 @@ def test_it_leaves_exactly_one_entry(name: str) -> None:
 @pytest.mark.parametrize("name", SETTLED)
 def test_what_is_settled_leaves_exactly_one_entry(name: str, held: World) -> None:
     which, call = SETTLED[name]
-    said = {"by": held.ada, "at": held.clock.now()}
+    said: dict[str, Any] = {"by": held.ada, "at": held.clock.now()}
     if which == "stops":
         by_hand(held, action=6, position=held.open_orders()[0].ticket, sl=1.05)
         check(held)
