@@ -274,7 +274,10 @@ class Candle:
 
 @dataclass(frozen=True, slots=True)
 class OpenPosition:
-    """Ask for a market order that opens a position. `sl`/`tp` 0.0 mean none."""
+    """Ask for a market order that opens a position. `sl`/`tp` 0.0 mean none.
+
+    On a netting account it would reduce or turn round an opposite position, and is refused unless `may_reduce`.
+    """
 
     symbol: str
     side: Side
@@ -284,6 +287,7 @@ class OpenPosition:
     sl: float = 0.0
     tp: float = 0.0
     deviation_points: int = 20
+    may_reduce: bool = False
 
 
 @dataclass(frozen=True, slots=True)

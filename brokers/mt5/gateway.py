@@ -20,6 +20,7 @@ from brokers.domain import (
     PlaceOrder,
     Quote,
     Request,
+    Side,
     SymbolSpec,
 )
 from brokers.gateway import Capabilities, ClockOffset, ConnectError, Permit, ReadError, SymbolError
@@ -260,15 +261,18 @@ class Mt5Gateway:
     def send(self, request: Request, permit: Permit | None = None) -> Outcome:
         """Send once. Checks first, then one order_send; silence and unlisted codes are Unknown."""
         try:
-            self.account()
+            state = self.account()
             spec, quote = self.spec(request.symbol), self.quote(request.symbol)
             name = self._symbols.theirs(request.symbol, self.symbols())
             request = self._by_present_ticket(request, name)
+            reduced = self._reduced_by(request, name, state)
         except (ReadError, SymbolError) as problem:
             return Refused("not_ready", 0, fresh_price=True, text=str(problem))
         problem_found = objection(request, spec, quote)
         if problem_found is not None:
             return Refused(problem_found.code, 0, text=problem_found.text)
+        if reduced:
+            return Refused("would_net", 0, text=f"the account nets: it would take from {reduced:g} lots of {name}")
         filling = self._filling.setdefault(name, filling_candidates(spec)[0])
         message = build(request, name, spec, quote, filling)
         try:
@@ -288,6 +292,13 @@ class Mt5Gateway:
         rows = self._read("positions_get", symbol=name)
         found = next((int(row.ticket) for row in rows if int(row.identifier) == request.ticket), None)
         return request if found is None else replace(request, ticket=found)
+
+    def _reduced_by(self, request: Request, name: str, state: AccountState) -> float:
+        """Return the lots that an opening request would take from instead, on a netting account. Raises ReadError."""
+        if not isinstance(request, OpenPosition) or request.may_reduce or state.margin_mode is MarginMode.HEDGING:
+            return 0.0
+        side = 0 if request.side is Side.BUY else 1
+        return sum(float(row.volume) for row in self._read("positions_get", symbol=name) if int(row.type) != side)
 
     def _order_send(self, message: dict[str, Any], permit: Permit | None) -> Any:
         return self._terminal.order_send(message)

@@ -37,16 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     problem = _objection(options)
     if problem:
         run.error(problem)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
-            _make_account(options, options.account or Path(folder) / "terminal.sqlite")
+            terminal = _make_account(options, options.account or Path(folder) / "terminal.sqlite")
         except HistoryError as wrong:
             run.error(f"--history: {wrong}")
         except ValueError as wrong:
             run.error(str(wrong))
         sys.argv = [str(options.script), *options.args]
         sys.path[0] = str(options.script.resolve().parent)
-        runpy.run_path(str(options.script), run_name="__main__")
+        try:
+            runpy.run_path(str(options.script), run_name="__main__")
+        finally:
+            # Windows deletes no file that is open
+            terminal.shutdown()
 
 
 def _add_run_options(run: argparse.ArgumentParser) -> None:
@@ -96,7 +100,7 @@ def _objection(options: argparse.Namespace) -> str | None:
     return next((text for text, is_wrong in wrong.items() if is_wrong), None)
 
 
-def _make_account(options: argparse.Namespace, state_file: Path) -> None:
+def _make_account(options: argparse.Namespace, state_file: Path) -> SimulatedTerminal:
     """Make the account unless it is there, and the module that the script imports. Raises ValueError, HistoryError."""
     clock = SystemClock()
     market = _market(options, state_file, clock.now())
@@ -109,6 +113,7 @@ def _make_account(options: argparse.Namespace, state_file: Path) -> None:
     if options.faults is not None:
         terminal.faults.by_seed(options.faults, share=options.fault_share)
     install(terminal)
+    return terminal
 
 
 def _market(options: argparse.Namespace, state_file: Path, anchor: datetime) -> Market:

@@ -1,6 +1,7 @@
 """The gateway over the module's surface: what it trusts, what it refuses, and what it makes of every answer."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,21 @@ def test_a_netted_position_that_turned_round_is_not_closed_by_an_old_request(tmp
     fresh = ClosePosition("EURUSD", Side.SELL, 0.2, magic=7, comment="c", ticket=opened.order)
     assert isinstance(gateway.send(fresh), Accepted)
     assert [d.entry.value for d in gateway.deals_of(opened.order)] == ["in", "inout", "out"]
+
+
+def test_on_a_netting_account_nothing_is_opened_against_an_open_position_by_mistake(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, symbols=(SymbolSetup("EURUSD"),), margin_mode=0)
+    gateway = connect(rig)
+    assert isinstance(gateway.send(BUY), Accepted)
+    assert isinstance(gateway.send(BUY), Accepted)
+    against = OpenPosition("EURUSD", Side.SELL, 0.5, magic=8, comment="c")
+    refused = gateway.send(against)
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.text) == ("would_net", "the account nets: it would take from 0.2 lots of EURUSD")
+    assert gateway.book().positions[0].volume == 0.2
+    meant = gateway.send(replace(against, may_reduce=True))
+    assert isinstance(meant, Accepted)
+    assert (gateway.book().positions[0].side, gateway.book().positions[0].volume) == (Side.SELL, 0.3)
 
 
 def test_parts_of_an_order_are_told_as_they_are(tmp_path: Path) -> None:
