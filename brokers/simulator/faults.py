@@ -32,6 +32,7 @@ LASTING = (
     "trading_disabled",
     "login_changed",
     "history_late",
+    "positions_late",
     "comment_cut",
     "comment_rewritten",
     "magic_lost",
@@ -65,6 +66,7 @@ class Faults:
     login_shown: int | None = None
     delay_seconds: float = 0.0
     history_late_seconds: float = 0.0
+    positions_late_seconds: float = 0.0
     comment_length: int | None = None
     comment_text: str | None = None
     is_magic_lost: bool = False
@@ -144,6 +146,10 @@ class Faults:
         """Show deals and finished orders only so long after they came to be; 0.0 ends it."""
         self.history_late_seconds = seconds
 
+    def positions_late(self, seconds: float) -> None:
+        """Show a position only so long after it was opened; 0.0 ends it."""
+        self.positions_late_seconds = seconds
+
     def comment_cut(self, length: int | None) -> None:
         """Keep only so many characters of every comment; None keeps all."""
         self.comment_length = length
@@ -216,6 +222,7 @@ class Faults:
             "none_from": lambda: self.none_from(function),
             "login_changed": lambda: self.login_changed(1 + int(amount * 1e6)),
             "history_late": lambda: self.history_late(amount * 120),
+            "positions_late": lambda: self.positions_late(amount * 2),
             "comment_cut": lambda: self.comment_cut(int(amount * 16)),
             "comment_rewritten": lambda: self.comment_rewritten("broker"),
             "requote_storm": lambda: self.requote_storm(amount * 60),
@@ -232,6 +239,7 @@ class Faults:
             "trading_disabled": lambda: self.trading_disabled(disabled=False),
             "login_changed": lambda: self.login_changed(None),
             "history_late": lambda: self.history_late(0.0),
+            "positions_late": lambda: self.positions_late(0.0),
             "comment_cut": lambda: self.comment_cut(None),
             "comment_rewritten": lambda: self.comment_rewritten(None),
             "magic_lost": lambda: self.magic_lost(lost=False),

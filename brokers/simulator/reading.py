@@ -1,5 +1,6 @@
 """The module's functions that read: terminal, account, symbols, charts, positions, orders and history."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,10 @@ from numpy.typing import NDArray
 
 from brokers.simulator import datareads, rows
 from brokers.simulator.arguments import epoch, matches_group
+from brokers.simulator.exchange import Exchange
 from brokers.simulator.server_time import to_server
 from brokers.simulator.session import CALL_FAILED, INVALID_ARGUMENTS, NOT_FOUND, Connection
+from brokers.simulator.state import OpenPosition
 from brokers.simulator.structs import Struct
 
 Array = NDArray[np.void]
@@ -199,15 +202,23 @@ class Reading(Connection):
     def positions_total(self, /) -> int | None:
         """Count the open positions."""
         exchange = self._enter("positions_total")
-        return None if exchange is None else len(exchange.state.positions)
+        return None if exchange is None else len(self._shown(exchange))
 
     def positions_get(self, *args: Any, **filters: Any) -> tuple[Struct, ...] | None:
         """Return open positions: all, or by symbol, ticket or group."""
         exchange = self._enter("positions_get")
         if exchange is None or not self._filters_fit(args, filters):
             return None
-        found = [p for p in exchange.state.positions.values() if self._chosen(exchange, p, filters)]
+        found = [p for p in self._shown(exchange) if self._chosen(exchange, p, filters)]
         return rows.positions(exchange, found)
+
+    def _shown(self, exchange: Exchange) -> Collection[OpenPosition]:
+        """Leave out the positions that come late."""
+        positions, late = exchange.state.positions.values(), self.faults.positions_late_seconds
+        if not late:
+            return positions
+        newest = self._clock.now().timestamp() - late
+        return [p for p in positions if p.opened <= newest]
 
     def orders_total(self, /) -> int | None:
         """Count the resting orders."""

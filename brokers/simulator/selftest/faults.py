@@ -136,6 +136,15 @@ def _late(bench: Bench) -> None:
     assert len(bench.mt5.history_orders_get(ticket=ticket)) == 1
 
 
+@check("positions_late")
+def _positions_late(bench: Bench) -> None:
+    bench.faults.positions_late(1.0)
+    assert bench.buy().retcode == DONE
+    assert (bench.mt5.positions_get(), bench.mt5.positions_total()) == ((), 0)
+    bench.clock.advance(1)
+    assert (len(bench.mt5.positions_get()), bench.mt5.positions_total()) == (1, 1)
+
+
 def _comment(bench: Bench) -> str:
     bench.buy(comment="a comment")
     return str(bench.mt5.positions_get()[-1].comment)
