@@ -108,7 +108,8 @@ class AgentServer:
                 self._connections.symmetric_difference_update((sock, secured))
             secured.do_handshake()
             self._converse(secured)
-        except (OSError, wire.WireError) as problem:
+        except (OSError, RuntimeError, wire.WireError) as problem:
+            # RuntimeError: the call came while the agent stops, and the terminal's thread takes no more
             log.warning("%s: connection ended: %s", peer, problem)
         finally:
             secured.close()

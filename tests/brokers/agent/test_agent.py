@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -195,3 +196,12 @@ def test_the_command_serves_one_terminal_and_prints_its_pairing(tmp_path: Path, 
         terminal.shutdown()
         process.terminate()
         assert process.wait(20) == 0
+
+
+def test_an_order_that_comes_while_the_agent_stops_is_not_executed(remote: Remote) -> None:
+    gateway = remote.gateway()
+    remote.server._terminal_thread.shutdown()
+    outcome = gateway.send(BUY, remote.permit())
+    assert not isinstance(outcome, Accepted)
+    assert remote.rig.mt5.positions_get() == ()
+    remote.server._terminal_thread = ThreadPoolExecutor(1)
