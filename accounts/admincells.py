@@ -129,3 +129,27 @@ class Labelled(tuple[str, str]):
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
     """Give the data of Unfold's table component."""
     return {"headers": list(headers), "rows": [list(row) for row in rows]}
+
+
+def projection_of(account: Any, part: str = "", key: int | None = None) -> dict[str, Any] | None:
+    """Return the figures of an account's projection, or of one of its "bots" or "cycles"; None while there are none."""
+    row = getattr(account, "projection", None)
+    if row is None:
+        return None
+    found: dict[str, Any] | None = row.data.get(part, {}).get(str(key)) if part else {**row.data, "seen": row.at}
+    return found
+
+
+def worst_case_text(found: Mapping[str, Any] | None) -> str:
+    """Say what is left of the account if prices run to the last level of what the figures are about."""
+    if found is None:
+        return "Nothing is open, or no engine has looked yet."
+    level = found.get("worst_level")
+    text = f"margin level {level:,.0f} %" if level is not None else "no margin in use"
+    change = found.get("worst_change")
+    if change is not None:
+        text = f"{change:+,.2f}, {text}"
+    levels = found.get("levels_left")
+    if levels is not None:
+        text = f"{levels} level(s) left, down to {found['last_price']:g}: {text}"
+    return format_html("{} {}", text, label("danger", "STOP-OUT") if found.get("is_stop_out") else "")

@@ -27,6 +27,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Kill switch", "dangerous", "risk_killswitch"),
             ("Guards", "shield", "risk_guardconfig"),
             ("Blocks", "block", "risk_block"),
+            ("Worst case", "query_stats", "risk_riskprojection"),
             ("Peaks", "landscape", "risk_equitypeak"),
             ("Days", "today", "risk_daystart"),
             ("News", "newspaper", "risk_newsevent"),

@@ -41,10 +41,8 @@ class Marked:
 class AutoClose:
     """Carries out the closing of what is marked. A session owns it."""
 
-    def __init__(
-        self, *, account_id: int, gateway: Gateway, gate: Gate, clock: Clock, ids: Ids, may_go_on: Callable[[], bool]
-    ) -> None:
-        self.account_id = account_id
+    def __init__(self, *, gateway: Gateway, gate: Gate, clock: Clock, ids: Ids, may_go_on: Callable[[], bool]) -> None:
+        self.account_id = gate.account_id
         self.gateway = gateway
         self.gate = gate
         self.clock = clock

@@ -49,10 +49,8 @@ LEDGER_GRACE_SECONDS = 60.0
 class Guards:
     """One account's guards. What they stand on is in the database; only market statistics live here."""
 
-    def __init__(
-        self, *, account_id: int, gate: Gate, market: Market, clock: Clock, orders: OrdersManager, closer: AutoClose
-    ) -> None:
-        self.account_id = account_id
+    def __init__(self, *, gate: Gate, market: Market, clock: Clock, orders: OrdersManager, closer: AutoClose) -> None:
+        self.account_id = gate.account_id
         self.gate = gate
         self.market = market
         self.clock = clock

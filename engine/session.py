@@ -30,6 +30,7 @@ from engine.guarding import Guards
 from engine.jobs import IDLE, Job, JobLoop
 from engine.models import EngineState
 from engine.performance import Monitor, Stages
+from engine.projecting import Projector
 from engine.realtime import Realtime
 from engine.signals import PASS_SECONDS
 from engine.startup import StartUp, forced_symbols, load_market
@@ -53,6 +54,7 @@ CLOCK = "clock"
 CLOCK_LOOK_SECONDS = 10.0
 # Figures are written this often, and at once when the health changes
 FIGURES_SECONDS = 5.0
+PROJECTION_SECONDS = 5.0
 DOCTOR_SECONDS = 3600.0
 DOCTOR_BLOCKED_SECONDS = 60.0
 
@@ -82,22 +84,10 @@ class AccountSession:
         self.cycles = CyclesManager(gate=self.gate, clock=clock, orders_manager=self.orders)
         stages = Stages(time.perf_counter)
         self.reconciler = Reconciler(gateway=gateway, gate=self.gate, clock=clock, orders_manager=self.orders)
-        self.closer = AutoClose(
-            account_id=account_id,
-            gateway=gateway,
-            gate=self.gate,
-            clock=clock,
-            ids=ids,
-            may_go_on=lambda: lease.margin_seconds() > 0,
+        closer = AutoClose(
+            gateway=gateway, gate=self.gate, clock=clock, ids=ids, may_go_on=lambda: lease.margin_seconds() > 0
         )
-        self.guards = Guards(
-            account_id=account_id,
-            gate=self.gate,
-            market=self.market,
-            clock=clock,
-            orders=self.orders,
-            closer=self.closer,
-        )
+        self.guards = Guards(gate=self.gate, market=self.market, clock=clock, orders=self.orders, closer=closer)
         self.trader = Trader(
             account_id=account_id,
             gateway=gateway,
@@ -109,6 +99,8 @@ class AccountSession:
             guards=self.guards,
         )
         self.signals = self.trader.signals
+        self.projector = Projector(trader=self.trader, guards=self.guards, orders=self.orders, clock=clock)
+        self.trader.worst_case = self.projector.objection
         self.realtime = Realtime(trader=self.trader, market=self.market, gate=self.gate, clock=clock)
         self.loop = JobLoop(self._jobs(), clock=clock, ids=ids, timer=time.perf_counter)
         self.monitor = Monitor(timer=time.perf_counter, stages=stages)
@@ -131,6 +123,7 @@ class AccountSession:
             Job("guards", 1.0, self._guards, backoff_longest=2.0),
             Job("trade", 0.1, self._trade),
             Job("signals", PASS_SECONDS, lambda: self.signals.run(self.trader.symbols)),
+            Job("projection", PROJECTION_SECONDS, self.projector.run),
             Job("clock", CLOCK_LOOK_SECONDS, self._clock_skew),
             Job("winding down", 1.0, self._wind_down),
             Job("state", 1.0, self._state),

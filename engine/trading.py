@@ -1,6 +1,6 @@
 """The trade job: the only place that goes decision → review → intent → send."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -92,6 +92,8 @@ class Trader:
         self.asked: dict[Instance, Asked] = {}
         self.sent = 0
         self.ran_at: datetime | None = None
+        # Says why more exposure could reach the stop-out; the session sets it
+        self.worst_case: Callable[[Bot, View, OpenCycle | None], str | None] = lambda bot, view, opening: None
         # Requests of the current round of which nobody knows what came
         self._doubts = 0
         self._due: dict[int, float] = {}
@@ -269,10 +271,10 @@ class Trader:
     ) -> int:
         match action:
             case OpenCycle():
-                return self._enter(bot, symbol, action, standing, asked, trace)
+                return self._enter(bot, symbol, action, self._projected(bot, view, standing, action), asked, trace)
             case AddLeg():
                 proposal = leg_proposal(bot, symbol, action, trace)
-                return self._propose([proposal], standing, asked, action.memory)
+                return self._propose([proposal], self._projected(bot, view, standing, None), asked, action.memory)
             case CloseLeg() | ChangeLeg():
                 leg = leg_of(view, action.cycle_id, action.order_id)
                 if leg is None:
@@ -283,6 +285,9 @@ class Trader:
                 return self._propose([proposal], standing, asked)
             case CloseCycle():
                 return self._leave(bot, symbol, action, view, standing, asked, trace)
+
+    def _projected(self, bot: Bot, view: View, standing: Standing, opening: OpenCycle | None) -> Standing:
+        return replace(standing, worst_case=self.worst_case(bot, view, opening))
 
     def _enter(
         self, bot: Bot, symbol: str, action: OpenCycle, standing: Standing, asked: Asked, trace: dict[str, Any]

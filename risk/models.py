@@ -244,3 +244,19 @@ class NewsEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.currency} {self.title}"
+
+
+class RiskProjection(models.Model):
+    """How far an account is from its stop-out, now and at the last level of its cycles; rewritten by its session."""
+
+    account = models.OneToOneField(
+        TradingAccount, on_delete=models.CASCADE, primary_key=True, related_name="projection"
+    )
+    at = models.DateTimeField()
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("account",)
+
+    def __str__(self) -> str:
+        return f"projection of {self.account_id}"

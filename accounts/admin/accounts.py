@@ -11,7 +11,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 
 from accounts import services
 from accounts.admin.forms import AccountForm, PasswordDialog, StartDialog, SymbolForm
-from accounts.admincells import NOTHING, STATES, amount, label, moment
+from accounts.admincells import NOTHING, STATES, amount, label, moment, money, projection_of, worst_case_text
 from accounts.adminkit import CLOCK, DeskAdmin, FactAdmin, FactInline, ScopedRelatedFilter, display, person, post_dialog
 from accounts.models import AccountRole, AccountSnapshot, DesiredState, ServerOffset, Symbol, TradingAccount
 
@@ -44,7 +44,17 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     inlines = (SymbolInline, RoleInline)
     actions_detail = ("start", "pause", "resume", "stop", "change_password", "force_order_sync", "examine")
     actions_row = ("start", "pause", "resume", "stop")
-    readonly_fields = ("wanted", "engine", "password_is_set", "equity", "doctor", "created_at")
+    readonly_fields = (
+        "wanted",
+        "engine",
+        "password_is_set",
+        "equity",
+        "doctor",
+        "created_at",
+        "to_stop_out",
+        "cost_to_close",
+        "worst",
+    )
     fieldsets = (
         (None, {"fields": ("name", "demo", "wanted", "engine", "equity")}),
         (
@@ -52,6 +62,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
             {"fields": ("broker", "login", "server", "password", "password_is_set", "terminal_path", "pairing")},
         ),
         ("Trading", {"fields": ("margin_mode", "currency", "restart_policy", "placement", "created_at")}),
+        ("Worst case", {"fields": ("to_stop_out", "cost_to_close", "worst")}),
         ("Doctor", {"fields": ("doctor",)}),
     )
     add_fieldsets = (
@@ -107,6 +118,30 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         )
         lines = format_html_join("", '<li class="flex flex-wrap gap-2 py-1">{} <b>{}</b> {} <i>{}</i></li>', rows)
         return format_html("{} UTC<ul>{}</ul>", moment(state.examined_at), lines)
+
+    @display(description="Distance to stop-out")
+    def to_stop_out(self, account: TradingAccount) -> str:
+        found = projection_of(account)
+        if found is None:
+            return NOTHING
+        prices = [
+            f"{symbol} at {row['stop_out_price']:g} ({row['pips']:g} pips)"
+            for symbol, row in found["symbols"].items()
+            if row["stop_out_price"] is not None
+        ]
+        money = f"{found['to_stop_out']:,.2f} {account.currency} above {found['stop_out']:g} % of the margin in use"
+        return "; ".join([money, *prices]) + f" ({moment(found['seen'])} UTC)"
+
+    @display(description="To close everything now")
+    def cost_to_close(self, account: TradingAccount) -> str:
+        found = projection_of(account)
+        return NOTHING if found is None else money(found["cost_to_close"])
+
+    @display(description="If prices run to the last level")
+    def worst(self, account: TradingAccount) -> str:
+        found = projection_of(account)
+        left = f"equity {found['worst_equity']:,.2f}, " if found is not None else ""
+        return format_html("{}{}", left, worst_case_text(found))
 
     @display(description="Bots")
     def bots_running(self, account: Any) -> str:

@@ -7,7 +7,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
 
-from accounts.admincells import STATES, moment, money
+from accounts.admincells import STATES, moment, money, projection_of, worst_case_text
 from accounts.adminkit import FactAdmin, ScopedRelatedFilter, display
 from cycles.admin.story import legs_table, timeline_table
 from cycles.models import Cycle
@@ -45,11 +45,21 @@ class CycleAdmin(FactAdmin[Cycle]):
         (None, {"fields": ("bot", "account", "symbol", "side", "status", "kind")}),
         (
             "Figures",
-            {"fields": ("realized_profit", "total_volume", "best_net", "opened_at", "closed_at", "close_reason")},
+            {
+                "fields": (
+                    "realized_profit",
+                    "total_volume",
+                    "best_net",
+                    "worst",
+                    "opened_at",
+                    "closed_at",
+                    "close_reason",
+                )
+            },
         ),
         ("Memory", {"fields": ("config", "memory", "hedge_levels")}),
     )
-    readonly_fields = ("realized",)
+    readonly_fields = ("realized", "worst")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cycle]:
         open_legs = Count("orders", filter=Q(orders__status__in=("open", "pending")))
@@ -74,6 +84,10 @@ class CycleAdmin(FactAdmin[Cycle]):
     @display(description="Realized", ordering="realized_profit")
     def realized(self, cycle: Cycle) -> str:
         return money(cycle.realized_profit)
+
+    @display(description="If the price runs to its last level")
+    def worst(self, cycle: Cycle) -> str:
+        return worst_case_text(projection_of(cycle.account, "cycles", cycle.pk))
 
     @display(description="Opened (UTC)", ordering="opened_at")
     def opened(self, cycle: Cycle) -> str:

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
 
-from accounts.admincells import STATES, amount, moment
+from accounts.admincells import STATES, amount, moment, worst_case_text
 from accounts.adminkit import (
     CLOCK,
     DialogForm,
@@ -15,7 +15,7 @@ from accounts.adminkit import (
     post_dialog,
     reason_field,
 )
-from risk.models import DayStart, EquityPeak, GuardAlarm
+from risk.models import DayStart, EquityPeak, GuardAlarm, RiskProjection
 from risk.services.alarms import rearm_alarm, veto_alarm
 
 TIERS = {GuardAlarm.Tier.WARN: "warn", GuardAlarm.Tier.REDUCE: "reduce", GuardAlarm.Tier.CLOSE: "close"}
@@ -137,3 +137,19 @@ class DayAdmin(FactAdmin[DayStart]):
     list_filter = (("account", ScopedRelatedFilter),)
     list_select_related = ("account",)
     ordering = ("-day",)
+
+
+@admin.register(RiskProjection)
+class ProjectionAdmin(FactAdmin[RiskProjection]):
+    list_display = ("account", "at", "distance", "worst")
+    list_filter = (("account", ScopedRelatedFilter),)
+    list_select_related = ("account",)
+    ordering = ("account__name",)
+
+    @display(description="Above stop-out")
+    def distance(self, row: RiskProjection) -> str:
+        return amount(row.data.get("to_stop_out"))
+
+    @display(description="If prices run to the last level")
+    def worst(self, row: RiskProjection) -> str:
+        return worst_case_text(row.data)

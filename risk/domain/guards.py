@@ -1,5 +1,6 @@
 """The guards: pure functions from what was seen to what was found. One that raises means no entries, never "fine"."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -21,6 +22,11 @@ def tier_of(settings: GuardSettings, guard: str, figure: float, *, falling: bool
         if limit is not None and ((figure < limit) if falling else (figure > limit)):
             found = (tier, limit)
     return found
+
+
+def least_limit(settings: GuardSettings, guard: str) -> float:
+    """Return the limit of a rising guard's mildest tier that is on; infinity when all are off."""
+    return min((limit for _, limit in settings.tiers(guard) if limit is not None), default=math.inf)
 
 
 def drawdown(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
@@ -71,8 +77,10 @@ def parts(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
     if base <= 0:
         return
     cycles, bots = defaultdict(float, seen.cycle_realized), defaultdict(float, seen.bot_realized)
+    mildest = least_limit(settings, Level.POSITION)
     for held in seen.positions:
-        yield from _part(settings, Level.POSITION, str(held.identifier), held.profit, base, held.bot_id)
+        if -held.profit / base * 100 > mildest:
+            yield from _part(settings, Level.POSITION, str(held.identifier), held.profit, base, held.bot_id)
         if held.cycle_id is not None:
             cycles[held.cycle_id] += held.profit
         if held.bot_id is not None:

@@ -52,7 +52,8 @@ class Standing:
     """What the account stands at. `blocks` are (bot or None, cause, reason, symbol or "") of the standing ones.
 
     `guarded_at`: when the guards last looked without an error. `no_new_cycles`: (bot or None, reason) of kill switches.
-    `spread_max`: the widest spread that is not dangerous, in price units.
+    `spread_max`: the widest spread that is not dangerous, in price units. `worst_case`: why adding exposure could end
+    in a stop-out.
     """
 
     now: datetime
@@ -66,6 +67,7 @@ class Standing:
     load: Load = field(default_factory=Load)
     no_new_cycles: Sequence[tuple[int | None, str]] = ()
     spread_max: float | None = None
+    worst_case: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,10 @@ def limit_objection(ask: Ask, standing: Standing) -> Vetoed | None:
             return Vetoed(code, f"{value:g} lots, at most {limit:g}")
     if load.entries_minute >= limits.orders_per_minute or load.entries_day >= limits.orders_per_day:
         return Vetoed("order_rate", f"{load.entries_minute} entries in a minute, {load.entries_day} in a day")
-    return _margin_objection(ask, standing) or _exposure_objection(ask, standing)
+    found = _margin_objection(ask, standing) or _exposure_objection(ask, standing)
+    if found is None and standing.worst_case is not None:
+        return Vetoed("worst_case", standing.worst_case)
+    return found
 
 
 def _margin_objection(ask: Ask, standing: Standing) -> Vetoed | None:

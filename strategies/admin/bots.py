@@ -11,7 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter
 
-from accounts.admincells import NOTHING, STATES, link
+from accounts.admincells import NOTHING, STATES, link, projection_of, worst_case_text
 from accounts.adminkit import CLOCK, DeskAdmin, ScopedRelatedFilter, display, person, post_dialog
 from accounts.models import DesiredState
 from strategies import registry, services
@@ -40,14 +40,14 @@ class BotAdmin(DeskAdmin[Bot]):
         ("strategy", FieldTextFilter),
     )
     search_fields = ("name", "=magic", "strategy", "account__name")
-    list_select_related = ("account", "config")
+    list_select_related = ("account", "account__projection", "config")
     ordering = ("account__name", "name")
     actions_detail = ("start", "pause", "resume", "stop")
     actions_row = ("start", "pause", "resume", "stop")
     change_form_outer_before_template = "strategies/bot_links.html"
-    identity = ("account", "strategy", "magic", "wanted", "version", "created_at")
+    identity = ("account", "strategy", "magic", "wanted", "version", "worst", "created_at")
     fieldsets = (
-        (None, {"fields": ("name", "account", "wanted", "version")}),
+        (None, {"fields": ("name", "account", "wanted", "version", "worst")}),
         ("Market", {"fields": ("strategy", "symbols", "magic", "interval_seconds", "created_at")}),
     )
     add_fieldsets = ((None, {"fields": ("account", "name", "strategy", "symbols", "magic", "interval_seconds")}),)
@@ -95,6 +95,10 @@ class BotAdmin(DeskAdmin[Bot]):
         url = reverse("admin:strategies_bot_config", args=(bot.pk,))
         text = f"v{bot.config.version}" if bot.config else "not yet"
         return format_html('<a class="text-link" href="{}">{}</a>', url, text)
+
+    @display(description="If prices run to the last level")
+    def worst(self, bot: Bot) -> str:
+        return worst_case_text(projection_of(bot.account, "bots", bot.pk))
 
     @display(description="Open cycles")
     def cycles(self, bot: Any) -> str:

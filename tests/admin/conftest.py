@@ -17,7 +17,7 @@ from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
 from events.models import Command, Event
 from orders.models import AccountMarks, Deal, IntentHistory, Order, OrderIntent
-from risk.models import Block, DayStart, EquityPeak, GuardAlarm, NewsEvent
+from risk.models import Block, DayStart, EquityPeak, GuardAlarm, NewsEvent, RiskProjection
 from risk.services import raise_block
 from risk.services.configs import save_guards
 from risk.services.killing import kill
@@ -164,6 +164,13 @@ def fill_risk(account: TradingAccount, bot: Bot) -> None:
         since=AT,
     )
     kill(mode="no_entries", reason="trying it", confirmation=bot.name, bot=bot, at=AT)
+    figures = {"to_stop_out": 9_500.0, "stop_out": 50.0, "cost_to_close": -12.5, "worst_equity": 9_100.0}
+    worst = {"worst_change": -88.0, "worst_level": 812.0, "is_stop_out": False}
+    RiskProjection.objects.create(
+        account=account,
+        at=AT,
+        data={**figures, **worst, "bots": {str(bot.pk): worst}, "cycles": {}, "symbols": {}},
+    )
     NewsEvent.objects.get_or_create(at=AT, currency="USD", impact="high", title="Non-farm payrolls")
 
 

@@ -33,6 +33,7 @@ FACTS = {
     "killswitch",
     "equitypeak",
     "daystart",
+    "riskprojection",
     "newsevent",
 }
 OF_NO_ACCOUNT = {

@@ -13,12 +13,12 @@ from brokers.domain import Candle
 from core.clock import VirtualClock
 from events.models import Event
 from orders.models import OrderIntent
-from risk.models import Block, DayStart, GuardAlarm, KillSwitch, NewsEvent
+from risk.models import Block, DayStart, GuardAlarm, KillSwitch, NewsEvent, RiskProjection
 from risk.services.killing import kill, release
 from risk.services.news import import_calendar
 from strategies import services as bot_services
 from tests.risk.test_scenarios import ONE_LOT, configure
-from tests.world import World
+from tests.world import VALUES, World
 
 
 def alarm(world: World, guard: str) -> GuardAlarm | None:
@@ -262,3 +262,24 @@ def test_the_command_line_throws_lists_and_releases(world: World) -> None:
     with pytest.raises(CommandError, match="not stopped"):
         call_command("kill", "Sim", "--release", "--why", "fine")
     assert Event.objects.filter(kind="KILL_RELEASED").count() == 1
+
+
+def test_the_worst_case_is_shown_and_a_level_that_would_reach_the_stop_out_is_refused(world: World) -> None:
+    configure(world, worst_case=True, stop_out=50.0)
+    bot = world.bot(lot_size=0.1, distance=10.0, max_levels=4)
+    world.run(8)
+    data = RiskProjection.objects.get(account=world.account).data
+    (cycle,) = world.cycles("open")
+    shown = data["cycles"][str(cycle.pk)]
+    assert (shown["levels_left"], shown["is_stop_out"]) == (3, False)
+    assert data["bots"][str(bot.pk)]["worst_change"] == pytest.approx(-63, abs=1)
+    assert data["symbols"]["EURUSD"]["pips"] > 900
+    assert data["to_stop_out"] == pytest.approx(10_000 - 55, abs=5)
+
+    # Four lots a level: the first would do, the last would not
+    config = {**VALUES, "lot_size": 2.0, "distance": 100.0, "max_levels": 4}
+    world.bot("Heavy", **config)
+    world.run(25)
+    assert set(OrderIntent.objects.filter(kind="open").values_list("bot__name", flat=True)) == {"Grid"}
+    heavy = [a for i, a in world.session.trader.asked.items() if i.bot_id != bot.pk]
+    assert [v.code for v in heavy[0].vetoes] == ["worst_case"]

@@ -40,7 +40,7 @@ def pay(world: World, amount: float, *, kind: int = 2) -> None:
 
 def configure(world: World, **values: object) -> None:
     """Set the account's guards; the daily loss is off unless the test is about it."""
-    settings = {"daily_warn": None, "daily_reduce": None, **values}
+    settings = {"daily_warn": None, "daily_reduce": None, "worst_case": False, **values}
     save_guards(account=world.account, values=settings, at=world.clock.now(), by=world.ada)
 
 
