@@ -67,7 +67,7 @@ def _account_checks(account: AccountState, expected: Expected) -> Iterator[Check
     if account.demo == expected.demo:
         yield Check("money", Grade.PASS, kinds[account.demo])
     else:
-        fix = f"Mark the account as {kinds[account.demo]} if that is meant; else log in to the right account."
+        fix = f"Log in to the right account; for {kinds[account.demo]}, create another account."
         found = f"the broker says {kinds[account.demo]}, the account is set up as {kinds[expected.demo]}"
         yield Check("money", Grade.BLOCK, found, fix)
     if account.trade_allowed:

@@ -30,6 +30,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Worst case", "query_stats", "risk_riskprojection"),
             ("Peaks", "landscape", "risk_equitypeak"),
             ("Days", "today", "risk_daystart"),
+            ("Going live", "rocket_launch", "risk_liverequest"),
             ("News", "newspaper", "risk_newsevent"),
         ),
     ),

@@ -33,6 +33,7 @@ from risk.models import DayStart, EquityPeak, KillSwitch
 from risk.peaks import day_start, follow_peak
 from risk.services import lift_cause, raise_block
 from risk.services.alarms import as_alarm, write_alarm
+from risk.services.golive import hold_back_unapproved
 
 log = logging.getLogger("trading.guards")
 
@@ -96,6 +97,10 @@ class Guards:
         if last is None:
             raise RuntimeError("the account has not been read yet")
         self.settings = selectors.current_config(self.account_id)
+        account = TradingAccount.objects.get(pk=self.account_id)
+        if not account.demo:
+            with fenced(self.gate):
+                hold_back_unapproved(account, at=self.clock.now())
         seen, resting = self._see(last)
         self.findings = evaluate(self.settings, seen)
         marked = self._follow(seen, resting, last)

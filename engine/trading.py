@@ -17,6 +17,7 @@ from engine.performance import Stages
 from engine.proposals import ask_of, close_proposal, leg_of, leg_proposal, refusals_before, stops_proposal, trace_of
 from engine.rounds import Round, read_round, standing_of
 from engine.signals import Signals
+from engine.watchdog import TookTooLong, limited
 from events.services import record
 from marketdata.quotes import Market
 from orders import services as order_services
@@ -24,6 +25,7 @@ from orders.approval import Planned
 from orders.gate import Gate, fenced
 from orders.sending import send_intent
 from risk.domain import Approved, Ask, Standing, Vetoed, entry_objection, review
+from risk.selectors import flattened_bots
 from risk.services import lift_cause, raise_block
 from strategies import registry
 from strategies.domain import (
@@ -40,6 +42,9 @@ from strategies.domain import (
 from strategies.models import Bot
 
 ACTIONS_MAX = 20
+DECISION_SECONDS = 5.0
+# A bot whose strategy hung is asked again only so much later: its account has other work
+HUNG_PAUSE_SECONDS = 60.0
 # Codes of refusals that no price and no time will lift
 NEEDS_A_PERSON = frozenset({"volume"})
 
@@ -100,14 +105,12 @@ class Trader:
         self._said: dict[Instance, set[str]] = {}
 
     def bots(self) -> list[Bot]:
-        """Read the bots that are to be asked: running ones, and paused ones for their exits."""
-        found = list(
-            Bot.objects.filter(
-                account_id=self.account_id, desired_state__in=("running", "paused"), config__isnull=False
-            )
-            .select_related("config", "account")
-            .order_by("id")
+        """Read the bots that are to be asked: running ones, and paused ones for their exits; none that is flattened."""
+        flattened = flattened_bots(self.account_id)
+        rows = Bot.objects.filter(
+            account_id=self.account_id, desired_state__in=("running", "paused"), config__isnull=False
         )
+        found = [b for b in rows.select_related("config", "account").order_by("id") if not {None, b.pk} & flattened]
         self.symbols = frozenset(symbol for bot in found for symbol in bot.symbols)
         return found
 
@@ -221,10 +224,16 @@ class Trader:
         assert bot.config is not None
         try:
             spec = registry.get(bot.config.strategy)
-            with self.stages.spend("strategies"):
+            with self.stages.spend("strategies"), limited(DECISION_SECONDS):
                 decision = spec.decide(view, spec.params.model_validate(bot.config.values))
         except (KeyError, ValidationError) as problem:
             self._park(bot, "strategy", f"configuration: {problem}", current)
+            return None
+        except TookTooLong:
+            self._due[bot.pk] = self.clock.ticks() + HUNG_PAUSE_SECONDS
+            for instance in [one for one in self.asked if one.bot_id == bot.pk]:
+                del self.asked[instance]
+            self._park(bot, "strategy", f"no decision within {DECISION_SECONDS:g} s", current)
             return None
         except Exception as problem:  # noqa: BLE001 - strategies are other people's code
             self._park(bot, "strategy", f"{type(problem).__name__}: {problem}", current)

@@ -260,3 +260,39 @@ class RiskProjection(models.Model):
 
     def __str__(self) -> str:
         return f"projection of {self.account_id}"
+
+
+class LiveRequest(models.Model):
+    """A person's request that a real account may trade, and a second person's answer."""
+
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="live_requests")
+    paper = models.ForeignKey(
+        TradingAccount,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="paper_of",
+        verbose_name="paper run",
+    )
+    reason = models.CharField(max_length=300)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField()
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    approved_at = models.DateTimeField(null=True, blank=True)
+    approve_reason = models.CharField(max_length=300, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ("-asked_at", "-id")
+        constraints = (
+            models.UniqueConstraint(fields=("account",), condition=Q(ended_at__isnull=True), name="live_request_once"),
+            models.CheckConstraint(
+                condition=Q(approved_at__isnull=True) | Q(approved_by__isnull=False), name="live_approved_by_somebody"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.account} going live"

@@ -1,10 +1,14 @@
 """Peaks and days in the database: read, followed by each reading, and computed again from history."""
 
+from collections import deque
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from accounts.models import AccountSnapshot
 from orders.models import Deal
+from risk.domain.brokertime import broker_day
 from risk.domain.peak import Peak, Reading, advance, begin, rebuild
+from risk.domain.whatif import Recorded
 from risk.models import DayStart, EquityPeak
 from risk.selectors import Ledger
 
@@ -37,19 +41,27 @@ def follow_peak(
 
 def rebuilt(row: EquityPeak, *, needed: int) -> Peak:
     """Compute a peak again from its start, the recorded snapshots and the ledger's payments."""
-    payments = list(
-        Deal.objects.filter(account_id=row.account_id, kind="balance", at__gt=row.start_at)
+    return rebuild(Peak(row.start_value, row.start_at), readings_since(row.account_id, row.start_at), needed)
+
+
+def readings_since(account_id: int, since: datetime) -> Iterator[Reading]:
+    """Read the recorded snapshots after a time, each with the payments since the one before."""
+    payments = deque(
+        Deal.objects.filter(account_id=account_id, kind="balance", at__gt=since)
         .order_by("at", "ticket")
         .values_list("at", "profit")
     )
-    readings = []
-    snapshots = AccountSnapshot.objects.filter(account_id=row.account_id, at__gt=row.start_at).order_by("at")
-    for at, equity, credit, complete in snapshots.values_list("at", "equity", "credit", "complete"):
+    snapshots = AccountSnapshot.objects.filter(account_id=account_id, at__gt=since).order_by("at")
+    for at, equity, credit, complete in snapshots.values_list("at", "equity", "credit", "complete").iterator():
         flow = 0.0
         while complete and payments and payments[0][0] <= at:
-            flow += float(payments.pop(0)[1])
-        readings.append(Reading(at, float(equity - credit), complete, flow))
-    return rebuild(Peak(row.start_value, row.start_at), readings, needed)
+            flow += float(payments.popleft()[1])
+        yield Reading(at, float(equity - credit), complete, flow)
+
+
+def recorded(account_id: int, *, since: datetime, zone: str) -> list[Recorded]:
+    """Read what a what-if replays, with the broker's day of each reading; without a zone the days are UTC's."""
+    return [Recorded(reading, broker_day(reading.at, zone, None)) for reading in readings_since(account_id, since)]
 
 
 def day_start(account_id: int, day: date, midnight: datetime, reading: Reading, balance: float, ledger: Ledger) -> (

@@ -51,6 +51,11 @@ def standing_kills(account_id: int) -> list[KillSwitch]:
     return list(KillSwitch.objects.filter(mine, released_at__isnull=True).order_by("id"))
 
 
+def flattened_bots(account_id: int) -> set[int | None]:
+    """Return the bots that a kill switch flattens: None among them means every bot of the account."""
+    return {s.bot_id for s in standing_kills(account_id) if s.mode == KillSwitch.Mode.FLATTEN}
+
+
 def current_config(account_id: int | None) -> GuardSettings:
     """Return the settings that hold for an account: its own, else the default's newest version, else ours.
 

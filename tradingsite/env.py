@@ -87,6 +87,12 @@ class Env(BaseSettings):
     reconciliation_at_once: int = Field(
         5, ge=1, le=100, description="Accounts of a host that may be compared at the same time."
     )
+    live_second_person: bool = Field(
+        True, description="Whether a person other than the asker must agree before an account trades real money."
+    )
+    live_paper_days: int = Field(
+        14, ge=0, le=365, description="Days that a demo account must have run before another one goes live; 0: none."
+    )
     trading_runners: int = Field(
         2, ge=1, le=16, description="Runner processes of a host; one that dies is replaced, its accounts go to others."
     )

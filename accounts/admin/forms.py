@@ -60,6 +60,10 @@ class AccountForm(DeskModelForm[TradingAccount]):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.instance.pk and "demo" in self.changed_data:
+            raise ValidationError(
+                {"demo": "Demo or real is pinned when an account is created: create another account for the other."}
+            )
         pinned = [name for name in PINNED if name in self.changed_data]
         if self.instance.pk and pinned and self.instance.desired_state != DesiredState.STOPPED:
             names = ", ".join(str(self.fields[name].label) for name in pinned)

@@ -2,6 +2,7 @@
 
 from risk.admin.alarms import DayAdmin, GuardAlarmAdmin, PeakAdmin, ProjectionAdmin
 from risk.admin.blocks import BlockAdmin
+from risk.admin.golive import LiveRequestAdmin
 from risk.admin.guards import GuardConfigAdmin
 from risk.admin.killing import KillSwitchAdmin
 from risk.admin.news import NewsAdmin
@@ -12,6 +13,7 @@ __all__ = [
     "GuardAlarmAdmin",
     "GuardConfigAdmin",
     "KillSwitchAdmin",
+    "LiveRequestAdmin",
     "NewsAdmin",
     "PeakAdmin",
     "ProjectionAdmin",

@@ -1,6 +1,7 @@
 """Admin of guard settings: a typed form per account, and the versions that were saved."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -12,11 +13,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.forms import AdminForm
 
+from accounts.admincells import amount, label, moment, money, table
 from accounts.adminkit import CLOCK, FactAdmin, ScopedRelatedFilter, display, person
 from accounts.models import TradingAccount
 from accounts.permissions import accounts_of, can, is_superuser
 from risk.domain.settings import GuardSettings
+from risk.domain.whatif import what_if
 from risk.models import GuardConfig
+from risk.peaks import recorded
 from risk.selectors import current_config
 from risk.services.configs import save_guards
 from strategies.admin.page import VersionForm, styled
@@ -26,6 +30,7 @@ from strategies.selectors import differences
 
 DEFAULT = "default"
 VERSIONS_SHOWN = 30
+REPLAY_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,11 @@ def guards_page(
     form = config_form(SPEC, current)(data)
     note = VersionForm(data, initial={"seen_version": version})
     styled(form)
-    if data is not None and all((form.is_valid(), note.is_valid())):
+    replay = None
+    if data is not None and "whatif" in data:
+        if form.is_valid() and account is not None:
+            replay = replayed(account, form.params)
+    elif data is not None and all((form.is_valid(), note.is_valid())):
         try:
             saved = save_guards(
                 account=account, values=form.cleaned_data, note=note.cleaned_data["note"],
@@ -116,10 +125,32 @@ def guards_page(
         "form": form,
         "version_form": note,
         "versions": history(account),
+        "replay": replay,
+        "days": REPLAY_DAYS,
         "adminform": AdminForm(form, groups, {}, model_admin=model_admin),
         "versionform": AdminForm(note, [("This version", {"fields": ("note",)})], {}, model_admin=model_admin),
     }
     return TemplateResponse(request, "risk/guards.html", context)
+
+
+def replayed(account: TradingAccount, settings: GuardSettings) -> dict[str, Any]:
+    """Show what proposed limits would have done to the account's recorded equity."""
+    since = CLOCK.now() - timedelta(days=REPLAY_DAYS)
+    records = recorded(account.pk, since=since, zone=settings.broker_time_zone)
+    rows = [
+        (
+            moment(fired.at),
+            fired.guard,
+            label(("", "warn", "reduce", "close")[fired.tier], fired.tier.name.lower()),
+            f"{fired.figure:.2f} %",
+            amount(fired.equity),
+            amount(fired.lowest),
+            money(fired.saved),
+        )
+        for fired in what_if(settings, records)
+    ]
+    heads = ("Time (UTC)", "Guard", "Tier", "Figure", "Equity", "Lowest after", "Closing would have saved")
+    return {"count": len(records), "table": table(heads, rows), "fired": len(rows)}
 
 
 def history(account: TradingAccount | None) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
 from events.models import Command, Event
 from orders.models import AccountMarks, Deal, IntentHistory, Order, OrderIntent
-from risk.models import Block, DayStart, EquityPeak, GuardAlarm, NewsEvent, RiskProjection
+from risk.models import Block, DayStart, EquityPeak, GuardAlarm, LiveRequest, NewsEvent, RiskProjection
 from risk.services import raise_block
 from risk.services.configs import save_guards
 from risk.services.killing import kill
@@ -171,6 +171,8 @@ def fill_risk(account: TradingAccount, bot: Bot) -> None:
         at=AT,
         data={**figures, **worst, "bots": {str(bot.pk): worst}, "cycles": {}, "symbols": {}},
     )
+    asker = User.objects.get(username="root")
+    LiveRequest.objects.create(account=account, reason="it ran well", asked_by=asker, asked_at=AT)
     NewsEvent.objects.get_or_create(at=AT, currency="USD", impact="high", title="Non-farm payrolls")
 
 

@@ -13,7 +13,7 @@ from accounts.models import ApiToken, LoginSession, TradingAccount
 from accounts.selectors import password_of
 from events.models import Command, Event
 from orders.models import IntentHistory, OrderIntent
-from risk.models import Block, GuardAlarm, KillSwitch
+from risk.models import Block, GuardAlarm, KillSwitch, LiveRequest
 from tests.admin.conftest import Desk
 
 CONFIRMED = {"_form_submitted": "1"}
@@ -28,6 +28,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "risk_guardalarm_veto": {"reason": "it will come back"},
     "risk_killswitch_release": {"reason": "it works again"},
     "risk_killswitch_throw": {"reason": "odd", "mode": "exits_only", "confirmation": "Main"},
+    "risk_liverequest_ask": {"reason": "it ran well"},
+    "risk_liverequest_agree": {"reason": "looked at every day"},
+    "risk_liverequest_end": {"reason": "not now"},
     "risk_newsevent_take": {"text": "time,currency,impact,title\n2026-03-06T13:30:00Z,USD,high,Payrolls"},
     "strategies_botconfig_revert": {"seen_version": "1"},
 }
@@ -43,6 +46,7 @@ def actions() -> Iterator[tuple[str, str, bool]]:
                 yield model._meta.label, action.action_name, kind != "list"
 
 
+WITH_ACCOUNT = ("risk_block_raise_block", "risk_killswitch_throw", "risk_liverequest_ask")
 FOR_SUPERUSERS = {"accounts.LoginSession", "risk.NewsEvent"}
 ALL = sorted(set(actions()))
 
@@ -69,6 +73,7 @@ def address(desk: Desk, label: str, name: str, on_row: bool) -> str:
         "risk.Block": desk.block.pk,
         "accounts.ApiToken": ApiToken.objects.values_list("pk", flat=True).first(),
         "risk.GuardAlarm": GuardAlarm.objects.filter(account=desk.account).values_list("pk", flat=True).first(),
+        "risk.LiveRequest": LiveRequest.objects.filter(account=desk.account).values_list("pk", flat=True).first(),
         "risk.KillSwitch": KillSwitch.objects.filter(account=desk.account).values_list("pk", flat=True).first(),
         "accounts.LoginSession": LoginSession.objects.filter(session_key="k").values_list("pk", flat=True).first(),
     }
@@ -76,7 +81,7 @@ def address(desk: Desk, label: str, name: str, on_row: bool) -> str:
 
 
 def answers(desk: Desk, name: str) -> dict[str, Any]:
-    extra = {"account": desk.account.pk} if name in ("risk_block_raise_block", "risk_killswitch_throw") else {}
+    extra = {"account": desk.account.pk} if name in WITH_ACCOUNT else {}
     return {**CONFIRMED, **ANSWERS.get(name, {}), **extra}
 
 

@@ -33,6 +33,7 @@ FACTS = {
     "killswitch",
     "equitypeak",
     "daystart",
+    "liverequest",
     "riskprojection",
     "newsevent",
 }

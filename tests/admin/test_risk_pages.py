@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.adminkit import CLOCK
+from accounts.models import AccountSnapshot
 from risk.models import GuardAlarm, KillSwitch
 from risk.selectors import current_config
 from tests.admin.conftest import Desk
@@ -80,3 +81,20 @@ def test_the_banner_stands_on_every_page_for_those_whom_it_concerns(desk: Desk, 
         assert f"/risk/guardalarm/{alarm.pk}/veto/" not in seen, "a trader may not"
     assert "Main: drawdown" not in as_("cem").get(reverse("alarms")).content.decode()
     assert Client().get(reverse("alarms")).status_code == 302
+
+
+def test_limits_are_tried_on_recorded_equity_before_they_are_saved(desk: Desk, as_: Callable[..., Client]) -> None:
+    for n, equity in enumerate((10_000, 9_400, 8_700, 9_900)):
+        AccountSnapshot.objects.create(
+            account=desk.account, at=CLOCK.now() - timedelta(hours=9 - n), balance=equity, equity=equity, margin=0,
+            margin_level=0, positions=0, total_open_volume=0,
+        )  # fmt: skip
+    url = reverse("admin:risk_guards", args=(desk.account.pk,))
+    values = {k: "" if v is None else v for k, v in current_config(desk.account.pk).model_dump().items()}
+    data = {k: v for k, v in values.items() if v is not False} | {"seen_version": "1", "whatif": "1"}
+    shown = as_("mia").post(url, {**data, "drawdown_warn": "5"}).content.decode()
+    assert "What if these limits had held" in shown
+    assert "6.00 %" in shown
+    assert "Nothing was saved" in shown
+    assert current_config(desk.account.pk).drawdown_warn == 10
+    assert as_("ben").post(url, data).status_code == 403
