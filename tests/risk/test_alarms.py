@@ -54,7 +54,7 @@ def test_a_countdown_goes_on_when_the_figure_recovers() -> None:
 def test_what_opens_again_is_closed_again() -> None:
     again = follow(alarm(phase=Phase.CLOSED), None, SETTINGS, at(60), left=1)
     assert again is not None
-    assert again.closes
+    assert (again.phase, again.closes) == (Phase.CLOSING, True)
 
 
 def test_a_veto_stops_the_closing_until_it_gets_much_worse() -> None:
