@@ -13,10 +13,10 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts import secondfactor, tokens
 from accounts import services as accounts
-from accounts.models import TradingAccount, User
+from accounts.models import AccountSnapshot, TradingAccount, User
 from core.ids import SystemIds
 from engine import coordinator
-from engine.models import EngineHost
+from engine.models import EngineHost, EngineState
 from events.audit import verify
 from events.models import AuditEntry
 from orders import services as orders
@@ -24,7 +24,7 @@ from orders.models import OrderIntent
 from reconciliation.models import Divergence
 from reconciliation.services import claims, settling
 from risk.models import GuardAlarm
-from risk.services import alarms, configs, killing, news
+from risk.services import alarms, configs, golive, killing, news
 from strategies import services as strategies
 from strategies.models import Bot
 from tests.admin.conftest import make_intent
@@ -77,6 +77,23 @@ class Desk:
     def switched(self) -> int:
         kill = killing.kill(mode="no_entries", reason="test", confirmation="Main", account=self.account, at=AT)
         return int(kill.pk)
+
+    def real(self) -> int:
+        """Return a real account, after a paper run on the other one."""
+        for n in range(14):
+            AccountSnapshot.objects.create(
+                account=self.account, at=AT - timedelta(days=n), balance=1, equity=1, margin=0, margin_level=0,
+                positions=0, total_open_volume=0,
+            )  # fmt: skip
+        real = accounts.create_account(name="Real", login=1009, server="Live", at=AT, demo=False)
+        EngineState.objects.create(account=real, doctor=[], examined_at=AT)
+        return int(real.pk)
+
+    def asked(self) -> int:
+        """Return a request to go live, asked by somebody else."""
+        account = TradingAccount.objects.get(pk=self.real())
+        request = golive.ask_live(account=account, paper=self.account, reason="well", by=self.ben, at=AT)
+        return int(request.pk)
 
     def token(self) -> Any:
         made, _ = tokens.create_token(
@@ -171,6 +188,18 @@ CALLS: dict[str, Callable[[Desk], Callable[[], Any]]] = {
     ),
     "risk.services.killing.release": _prepared(
         lambda d: d.switched(), lambda d, pk: killing.release(switch_id=pk, reason="over", **d.who)
+    ),
+    "risk.services.golive.ask_live": _prepared(
+        lambda d: d.real(),
+        lambda d, pk: golive.ask_live(
+            account=TradingAccount.objects.get(pk=pk), paper=d.account, reason="it ran well", **d.who
+        ),
+    ),
+    "risk.services.golive.approve_live": _prepared(
+        lambda d: d.asked(), lambda d, pk: golive.approve_live(request_id=pk, reason="looked at", **d.who)
+    ),
+    "risk.services.golive.end_live": _prepared(
+        lambda d: d.asked(), lambda d, pk: golive.end_live(request_id=pk, reason="not now", **d.who)
     ),
     "risk.services.news.import_calendar": _plain(
         lambda d: news.import_calendar(
