@@ -159,7 +159,7 @@ class Exchange(Dealing):
         until = self.clock.now().timestamp()
         while self._checked < until:
             midnight = self._next_midnight(self._checked)
-            end = min(until, midnight, self._next_expiry(), self._next_session_edge(self._checked))
+            end = min(until, self.next_edge())
             self._run_ticks(end)
             self._set_prices(end)
             self._expire(end)
@@ -167,6 +167,11 @@ class Exchange(Dealing):
                 self._end_day(end)
             self._checked = end
         self._set_prices(until)
+
+    def next_edge(self) -> float:
+        """Return when something happens next that no tick sets off: midnight, expiration, opening, closing."""
+        at = self._checked
+        return min(self._next_midnight(at), self._next_expiry(), self._next_session_edge(at))
 
     def _set_prices(self, at: float) -> None:
         for name, feed in self.feeds.items():
