@@ -8,9 +8,12 @@ from typing import Any
 
 from backtesting.desk import Desk, Reply
 from backtesting.history import Charts
-from brokers.domain import AccountState, MarginMode
+from brokers.domain import AccountState, MarginMode, Side
+from brokers.simulator.books import sign
 from brokers.simulator.exchange import Exchange
-from risk.domain import Approved, Ask, Standing, Vetoed, entry_objection, retry_wait, review
+from risk.domain import Approved, Ask, Load, Standing, Vetoed, entry_objection, retry_wait, review
+from risk.domain.exposure import add_exposure
+from risk.domain.settings import GuardSettings
 from strategies.domain import (
     Action,
     AddLeg,
@@ -27,6 +30,7 @@ from strategies.domain import (
 from strategies.registry import StrategySpec
 
 ACTIONS_MAX = 20
+MINUTE, DAY = 60.0, 86_400.0
 # A strategy that still acts after so many questions at one tick is asked again at the next
 ROUNDS_MAX = 60
 BOT = 1
@@ -54,6 +58,7 @@ class Asker:
     charts: dict[str, Charts]
     interval: timedelta
     review: Review = review
+    limits: GuardSettings = field(default_factory=GuardSettings)
     asked: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     _refusals: dict[str, tuple[int, datetime]] = field(default_factory=dict)
@@ -80,7 +85,31 @@ class Asker:
         quote = self.desk.quote(symbol)
         if quote is None:
             return None
-        return Standing(quote.at, self._account(), quote, self.desk.spec(symbol), ())
+        return Standing(
+            quote.at, self._account(), quote, self.desk.spec(symbol), (), guarded_at=quote.at, settings=self.limits,
+            load=self._load(),
+        )  # fmt: skip
+
+    def _load(self) -> Load:
+        """Say what the account carries, as the review's limits count it."""
+        state, now = self.exchange.state, self.exchange.clock.now().timestamp()
+        lots: dict[str, float] = {}
+        exposure: dict[str, float] = {}
+        for p in state.positions.values():
+            lots[p.symbol] = lots.get(p.symbol, 0.0) + p.volume
+            quote = self.desk.quote(p.symbol)
+            if quote is not None:
+                add_exposure(exposure, sign(p.type) * p.volume, quote, self.desk.spec(p.symbol))
+        for o in state.orders.values():
+            lots[o.symbol] = lots.get(o.symbol, 0.0) + o.volume_left
+        return Load(
+            cycles=len(self.desk.open),
+            orders=len(state.positions) + len(state.orders),
+            lots=lots,
+            exposure=exposure,
+            entries_minute=self.desk.entries_since(now - MINUTE),
+            entries_day=self.desk.entries_since(now - DAY),
+        )
 
     def _account(self) -> AccountState:
         exchange, account = self.exchange, self.exchange.account
@@ -118,7 +147,9 @@ class Asker:
                 if cycle is None:
                     return False
                 cause = f"c{cycle.number}:L{action.level}"
-                return self._try(cause, True, action.volume, standing, waits, lambda: self.desk.add(cycle, action))
+                return self._try(
+                    cause, True, action.side, action.volume, standing, waits, lambda: self.desk.add(cycle, action)
+                )
             case CloseLeg() | ChangeLeg():
                 leg = _leg(view, action.cycle_id, action.order_id)
                 if leg is None:
@@ -127,7 +158,7 @@ class Asker:
                     return self._close(leg, action.volume, standing, waits)
                 cause = f"o{leg.order_id}:stops"
                 return self._try(
-                    cause, False, leg.volume, standing, waits,
+                    cause, False, leg.side, leg.volume, standing, waits,
                     lambda: self.desk.change_stops(leg, standing.quote.symbol, action.sl, action.tp),
                 )  # fmt: skip
             case CloseCycle():
@@ -143,7 +174,7 @@ class Asker:
             self.desk.sync()
             return reply
 
-        return self._try(f"entry {symbol}", True, action.volume, standing, waits, enter)
+        return self._try(f"entry {symbol}", True, action.side, action.volume, standing, waits, enter)
 
     def _leave(self, action: CloseCycle, view: View, standing: Standing, waits: list[Watch]) -> bool:
         """Close every leg, the largest loss first."""
@@ -159,16 +190,25 @@ class Asker:
     def _close(self, leg: Leg, volume: float, standing: Standing, waits: list[Watch]) -> bool:
         symbol = standing.quote.symbol
         return self._try(
-            f"o{leg.order_id}:close", False, volume, standing, waits, lambda: self.desk.close(leg, symbol, volume)
+            f"o{leg.order_id}:close",
+            False,
+            leg.side,
+            volume,
+            standing,
+            waits,
+            lambda: self.desk.close(leg, symbol, volume),
         )
 
     def _try(
-        self, cause: str, raises: bool, volume: float, standing: Standing, waits: list[Watch], send: Callable[[], Reply]
-    ) -> bool:
+        self, cause: str, raises: bool, side: Side, volume: float, standing: Standing, waits: list[Watch],
+        send: Callable[[], Reply],
+    ) -> bool:  # fmt: skip
         """Review, then send. A veto is looked at again after the bot's interval, a refusal after its wait."""
         times, at = self._refusals.get(cause, (0, None))
-        current = replace(standing, account=self._account())
-        verdict = self.review(Ask(BOT, raises, volume, times, at), current)
+        current = replace(standing, account=self._account(), load=self._load())
+        symbol = standing.quote.symbol
+        ask = Ask(BOT, raises, volume, times, at, symbol, side, opens_cycle=cause.startswith("entry"))
+        verdict = self.review(ask, current)
         if isinstance(verdict, Vetoed):
             self.refused[verdict.code] += verdict.code != "retry_wait"
             ready = at + retry_wait(times) if at is not None else standing.now

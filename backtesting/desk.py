@@ -1,5 +1,6 @@
 """The books of a backtest: cycles and legs as the engine keeps them, and requests that go to the simulated broker."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -58,6 +59,7 @@ class Desk:
         self._read = len(state.ledger)
         self._legs: dict[int, tuple[CycleRecord, LegRecord]] = {}
         self._orders = 0
+        self._entries: list[float] = []
         self._specs: dict[str, tuple[float, SymbolSpec]] = {}
         self._filling: dict[str, int] = {}
 
@@ -73,6 +75,10 @@ class Desk:
             info = rows.symbol(self.exchange, symbol, selected=True)
             known = self._specs[symbol] = (at, parse.symbol(info, symbol, round(margin, 2)))
         return known[1]
+
+    def entries_since(self, at: float) -> int:
+        """Count the orders that were sent to enter, market and resting ones, after a time."""
+        return len(self._entries) - bisect_right(self._entries, at)
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the price of this moment; None before the first."""
@@ -179,6 +185,7 @@ class Desk:
         reply, ticket = self._send(request)
         if not reply.code:
             self._orders += 1
+            self._entries.append(at)
             leg = LegRecord(self._orders, ticket, action.level, str(action.side), symbol, action.volume, "pending", at)
             leg.price_open = action.price
             cycle.legs.append(leg)

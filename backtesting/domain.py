@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brokers.simulator.account import AccountSpec, SymbolSetup
+from risk.domain.settings import GuardSettings
 
 Floats = NDArray[np.float64]
 BUCKETS = 500
@@ -20,13 +21,14 @@ class BacktestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be replayed: a strategy with its values, on an account with its symbols."""
+    """What is to be replayed: a strategy with its values, on an account with its symbols and its guards' limits."""
 
     strategy: str
     values: Mapping[str, Any]
     account: AccountSpec
     setups: tuple[SymbolSetup, ...]
     interval_seconds: float = 1.0
+    limits: GuardSettings = field(default_factory=GuardSettings)
 
 
 @dataclass(slots=True)

@@ -105,7 +105,7 @@ class Replay:
         strategy = registry.get(plan.strategy)
         self.asker = Asker(
             strategy, strategy.params.model_validate(dict(plan.values)), self.exchange, self.desk,
-            dict(history.charts), timedelta(seconds=plan.interval_seconds), review,
+            dict(history.charts), timedelta(seconds=plan.interval_seconds), review, plan.limits,
         )  # fmt: skip
         self.instances = [Instance(name) for name in names]
         self.places = {name: n for n, name in enumerate(names)}

@@ -25,9 +25,6 @@ PLANS: dict[str, dict[str, Any]] = {
     "resting": {"strategy": "cycle-trader", **GRID, "pending": True, "take_profit": 9.0, "lot_mode": "multiply"},
     "signal": {"strategy": "cycle-trader", **GRID, "direction": "signal", "stop_loss_money": 15.0, "max_spread": 1.2},
     "atr": {"strategy": "cycle-trader", **GRID, "distance_mode": "atr", "atr_multiple": 2.0},
-    "adaptive": {
-        "strategy": "adaptive-hedging", "lot_size": 0.1, "target_profit": 8.0, "direction": "buy", "min_zone": 6.0,
-    },
     "scalping": {"strategy": "scalping"},
     "trend": {"strategy": "trend-following"},
 }  # fmt: skip
@@ -59,7 +56,7 @@ def test_these_markets_hold_targets_levels_stops_and_stop_outs() -> None:
 
 
 def test_jumping_is_stopped_out_where_looking_at_every_tick_is() -> None:
-    asked_for = plan(balance=100.0, **PLANS["grid"] | {"lot_size": 0.05, "target_profit": 500.0, "max_levels": 1})
+    asked_for = plan(balance=100.0, **PLANS["grid"] | {"lot_size": 0.05, "target_profit": 500.0, "direction": "sell"})
     jumping, every = (Replay(asked_for, history(5, 600, pips=8.0), every_tick=e).run() for e in (False, True))
     assert jumping.stop_outs == every.stop_outs > 0
     assert traded(jumping) == traded(every)
