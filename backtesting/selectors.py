@@ -1,0 +1,23 @@
+"""Named reads of backtests."""
+
+from backtesting.domain import BacktestError
+from strategies.models import Bot, BotConfig
+
+
+def config_called(text: str) -> BotConfig:
+    """Find a configuration by its bot's name or number, or by NAME@VERSION. Raises BacktestError."""
+    name, _, version = text.partition("@")
+    bots = list(Bot.objects.select_related("config").order_by("id"))
+    found = [b for b in bots if b.name == name] or [b for b in bots if str(b.pk) == name]
+    if len(found) != 1:
+        known = ", ".join(f"{b.name} ({b.pk})" for b in bots) or "none yet"
+        problem = f"several bots are called {name!r}, give a number" if found else f"there is no bot {name!r}"
+        raise BacktestError(f"{problem}; known: {known}")
+    (bot,) = found
+    configs = bot.configs.select_related("bot__account")
+    wanted = {"version": int(version)} if version.isdigit() else {"pk": bot.config_id or 0}
+    chosen = configs.filter(**wanted).first()
+    if chosen is None:
+        versions = ", ".join(str(v) for v in configs.order_by("version").values_list("version", flat=True)) or "none"
+        raise BacktestError(f"{name} has no version {version or 'in use'}; it has {versions}")
+    return chosen

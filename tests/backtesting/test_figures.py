@@ -1,0 +1,86 @@
+"""The figures of a report against their definitions, and the page that shows them."""
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from backtesting.domain import Curve
+from backtesting.figures import daily_returns, figures_of, monthly, sharpe, sortino
+from backtesting.replay import Replay
+from backtesting.report import html, plain, shown
+from tests.backtesting.markets import GRID, history, plan
+
+
+def test_ratios_follow_their_definitions() -> None:
+    returns = [0.01, -0.02, 0.03, 0.0]
+    mean = sum(returns) / 4
+    deviation = (sum((r - mean) ** 2 for r in returns) / 3) ** 0.5
+    assert sharpe(returns) == pytest.approx(mean / deviation * 252**0.5)
+    assert sortino(returns) == pytest.approx(mean / (0.02**2 / 4) ** 0.5 * 252**0.5)
+    assert sharpe(returns[:2]) is None
+    assert sharpe([0.01] * 5) is None
+    assert sortino([0.01, 0.02, 0.03]) is None
+
+
+def test_daily_returns_take_each_days_last_equity() -> None:
+    at = np.array([0.0, 40_000.0, 90_000.0, 180_000.0])
+    values = np.array([100.0, 110.0, 99.0, 198.0])
+    curve = Curve(at, values, values, values, values)
+    assert daily_returns(curve, 100.0) == pytest.approx([0.1, -0.1, 1.0])
+
+
+def test_figures_are_those_of_the_cycles() -> None:
+    found = Replay(plan(**GRID, strategy="cycle-trader"), history(11, 800)).run()
+    closed = [c.net for c in found.cycles if c.status == "closed"]
+    figures = figures_of(found)
+    assert figures.closed == len(closed) > 2
+    assert figures.net == pytest.approx(found.equity - 10_000.0, abs=0.005)
+    assert figures.expectancy == pytest.approx(sum(closed) / len(closed))
+    assert figures.won == sum(n > 0 for n in closed)
+    assert figures.worst_cycle == min(closed)
+    assert 0 < figures.exposure <= 1
+    assert figures.drawdown >= max(0.0, 10_000.0 - float(found.curve.low.min())) - 0.01
+    assert sum(monthly(found.cycles).values()) == pytest.approx(
+        sum(leg.net for leg in found.legs if leg.state == "closed"), abs=0.01
+    )
+    for cycle in found.cycles:
+        if cycle.status == "closed":
+            assert cycle.worst <= cycle.net <= cycle.best
+
+
+class Tags(HTMLParser):
+    """Collects what a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.names: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.loads += [value for name, value in attrs if name in ("src", "href") and value]
+
+
+def test_the_page_needs_nothing_else_and_shows_text_as_text() -> None:
+    found = Replay(plan(**GRID, strategy="cycle-trader"), history(11, 300)).run()
+    report = json.loads(json.dumps(plain(found)))
+    page = html(report, title="<script>alert(1)</script>", about={"Bot": "<b>x</b>"})
+    tags = Tags()
+    tags.feed(page)
+    assert tags.loads == []
+    assert "script" not in tags.names
+    assert tags.names.count("svg") == 2
+    assert "&lt;b&gt;x" in page
+    assert f"{report['figures']['net']:,.2f}" in page
+
+
+def test_nothing_traded_is_a_report_too() -> None:
+    quiet = replace(plan(**GRID, strategy="cycle-trader"), values=GRID | {"direction": "signal"})
+    found = Replay(quiet, history(1, 10)).run()
+    report = plain(found)
+    assert report["figures"]["profit_factor"] is None
+    assert "No cycle was opened." in html(report, title="t", about={})
+    assert (shown(None, "money"), shown(0.5, "share"), shown(1234.5, "money")) == ("–", "50.00 %", "1,234.50")
