@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backtesting.desk import Desk, Reply
-from backtesting.history import Charts
+from backtesting.history import Charts, Signals
 from brokers.domain import AccountState, MarginMode, Side
 from brokers.simulator.books import sign
 from brokers.simulator.exchange import Exchange
@@ -122,7 +122,7 @@ class Asker:
 
     def _view(self, symbol: str, standing: Standing) -> View:
         charts, last = self.charts[symbol], self.desk.last_entry.get(symbol)
-        count = charts.closed(standing.now.timestamp())
+        at = standing.now.timestamp()
         objection = entry_objection(BOT, standing)
         return View(
             now=standing.now,
@@ -130,8 +130,8 @@ class Asker:
             spec=standing.spec,
             cycles=self.desk.views(symbol),
             last_entry_at=None if last is None else datetime.fromtimestamp(last, standing.now.tzinfo),
-            signals={"direction": charts.direction(count)},
-            atr=charts.atr(count),
+            signals=Signals(charts, at),
+            atr=charts.atr(at),
             entries_blocked=objection.detail if objection else None,
             equity=standing.account.equity,
             margin_free=standing.account.margin_free,

@@ -1,73 +1,101 @@
 """The prices of a backtest: ticks of each symbol, what charts would show of them, and a hash that names them."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 import numpy as np
 
 from backtesting.domain import BacktestError
-from brokers.simulator.scan import Floats, Stream, Ticks
-from marketdata.indications import average_true_range, direction
+from brokers.candles import from_ticks
+from brokers.simulator.scan import NEVER, Floats, Stream, Ticks
+from marketdata.indications import IndicationSettings, Indicator, Kind, average_true_range
 from marketdata.quotes import CANDLE_SECONDS, CANDLES_KEPT
 
 MICRO = 1e6
+LATE_SECONDS = 1.0
+KINDS = {kind.label: int(kind) for kind in Kind}
 
 
 @dataclass(slots=True)
 class Charts:
-    """Closed M1 candles of one symbol's bids, and the indications on them; each is computed when it is first needed."""
+    """Closed M1 candles of one symbol's bids, and the indications on its 1-second candles, made when first needed."""
 
     opened: list[int]
     high: Floats
     low: Floats
     close: Floats
+    ticks: Ticks
     _atr: dict[int, float | None] = field(default_factory=dict)
-    _direction: dict[int, float] = field(default_factory=dict)
+    _indicated: tuple[Floats, Floats] | None = None
 
     @classmethod
     def of(cls, ticks: Ticks) -> "Charts":
         """Cut ticks into minutes; a minute without a tick has no candle."""
-        minutes = np.floor(ticks.at / CANDLE_SECONDS).astype(np.int64) * CANDLE_SECONDS
-        starts = np.flatnonzero(np.diff(minutes, prepend=minutes[0] - 1))
-        ends = np.append(starts[1:], len(minutes)) - 1
-        return cls(
-            minutes[starts].tolist(),
-            np.maximum.reduceat(ticks.bid, starts),
-            np.minimum.reduceat(ticks.bid, starts),
-            ticks.bid[ends],
-        )
+        minutes = from_ticks(ticks.at, ticks.bid, ticks.ask, CANDLE_SECONDS)
+        return cls(minutes.at.astype(np.int64).tolist(), minutes.high, minutes.low, minutes.close, ticks)
 
-    def closed(self, at: float) -> int:
-        """Count the candles that are closed at a time."""
-        return bisect_right(self.opened, at - CANDLE_SECONDS)
-
-    def atr(self, count: int) -> float | None:
-        """Return the average true range after so many candles, in price units; None while there are too few."""
+    def atr(self, at: float) -> float | None:
+        """Return the average true range of the minutes closed by a time, in price units; None while there are few."""
+        count = bisect_right(self.opened, at - CANDLE_SECONDS)
         if count not in self._atr:
             part = slice(max(0, count - CANDLES_KEPT), count)
             columns = (self.high[part].tolist(), self.low[part].tolist(), self.close[part].tolist())
             self._atr[count] = average_true_range(*columns)
         return self._atr[count]
 
-    def direction(self, count: int) -> float:
-        """Return the Direction indication after so many candles."""
-        if count not in self._direction:
-            closes = self.close[max(0, count - CANDLES_KEPT) : count].tolist()
-            self._direction[count] = direction(closes, self.atr(count))
-        return self._direction[count]
+    def indicated(self) -> tuple[Floats, Floats]:
+        """Return when each candle's indications are known, and their values in the order of `Kind`."""
+        if self._indicated is None:
+            settings = IndicationSettings()
+            seconds = settings.candle_seconds
+            candles = from_ticks(self.ticks.at, self.ticks.bid, self.ticks.ask, seconds)
+            found = Indicator(settings).take(candles)
+            # As live, a candle is taken a moment after it closed, on a whole second
+            self._indicated = (
+                candles.at + seconds + LATE_SECONDS,
+                np.multiply(found.sign, found.strength, dtype=np.float64),
+            )
+        return self._indicated
 
-    def next_turn(self, count: int) -> float:
-        """Return when the sign of Direction is another one for the first time after so many candles; else infinity.
+    def signal(self, name: str, at: float) -> float:
+        """Return an indication at a time, -1…1. Optimal is silent: pseudo positions are not replayed."""
+        known, values = self.indicated()
+        place = int(np.searchsorted(known, at, side="right")) - 1
+        return float(values[place, KINDS[name]]) if place >= 0 and name != Kind.OPTIMAL.label else 0.0
+
+    def next_turn(self, name: str, at: float) -> float:
+        """Return when the sign of an indication is another one for the first time after a time; else infinity.
 
         This only says when to ask; what is then decided stands on the candles that are closed by then.
         """
-        before = np.sign(self.direction(count))
-        for later in range(count + 1, len(self.opened) + 1):
-            if np.sign(self.direction(later)) != before:
-                return float(self.opened[later - 1] + CANDLE_SECONDS)
-        return float("inf")
+        if name not in KINDS or name == Kind.OPTIMAL.label:
+            return NEVER
+        known, values = self.indicated()
+        first = int(np.searchsorted(known, at, side="right"))
+        signs = np.sign(values[first:, KINDS[name]])
+        turned = signs != np.sign(self.signal(name, at))
+        return float(known[first + int(np.argmax(turned))]) if turned.any() else NEVER
+
+
+class Signals(Mapping[str, float]):
+    """The indications of a moment by name; only a strategy that looks at them has them computed."""
+
+    def __init__(self, charts: Charts, at: float) -> None:
+        self._charts = charts
+        self._at = at
+
+    def __getitem__(self, name: str) -> float:
+        if name not in KINDS:
+            raise KeyError(name)
+        return self._charts.signal(name, self._at)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(KINDS)
+
+    def __len__(self) -> int:
+        return len(KINDS)
 
 
 @dataclass(frozen=True, slots=True)

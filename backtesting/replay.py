@@ -38,7 +38,6 @@ from brokers.simulator.scan import (
     Path,
     next_look,
 )
-from marketdata.quotes import CANDLE_SECONDS
 from risk.domain import review
 from strategies import registry
 from strategies.domain import (
@@ -150,6 +149,10 @@ class Replay:
         self.path.figures[WORST] = NEVER
         # The tick at the edge is looked at in any case, and its price counts like the others'
         found = min(next_look(stream, first, min(edge + 1, len(stream)), lookout), edge)
+        # Ticks of one time are one moment, and all of them count
+        while found < len(stream) - 1 and stream.at[found + 1] == stream.at[found]:
+            found += 1
+            next_look(stream, found, found + 1, lookout)
         self.balances[bucket : int(self.path.figures[BUCKET]) + 1] = self.state.meta["balance"]
         if self.state.positions:
             self.exposed += float(stream.at[min(found, len(stream) - 1)]) - self.clock.at
@@ -216,11 +219,8 @@ class Replay:
                 return watch.at.timestamp()
             case CandleClosed():
                 return (self.clock.at // watch.seconds + 1) * watch.seconds
-            case SignalChanged() if watch.name == "direction":
-                charts = self.history.charts[instance.symbol]
-                return charts.next_turn(charts.closed(self.clock.at))
             case SignalChanged():
-                return (self.clock.at // CANDLE_SECONDS + 1) * CANDLE_SECONDS
+                return self.history.charts[instance.symbol].next_turn(watch.name, self.clock.at)
             case EveryTick():
                 return 0.0
             case _:
