@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 BROWSER_PACKAGES := chromium fonts-liberation
 
 .DEFAULT_GOAL := help
-.PHONY: help install run stop test browser soak-simulator soak-netting check format lock envexample clean
+.PHONY: help install run stop test mutants simulate browser soak-simulator soak-netting check format lock envexample clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,12 @@ soak-simulator: install  ## Run 10,000 random accounts of each margin mode throu
 
 soak-netting: install  ## Run 10,000 random histories through the virtual-position ledger
 	NETTING_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/brokers/test_netting.py
+
+mutants: install  ## Remove each safety line in turn and see that a test turns red. ARGS="lease" for some
+	@$(BIN)/python tools/mutants.py $(ARGS)
+
+simulate: install  ## Rehearse accounts with faults and crashes. ARGS="--seed 7 --count 20"
+	@$(BIN)/python manage.py simulate $(or $(ARGS),--seed 1 --count 20 --workers 2)
 
 check: install  ## Run the linters, the type checker and Django's checks
 	$(BIN)/ruff check .

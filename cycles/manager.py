@@ -127,6 +127,8 @@ class CyclesManager:
     def validate(self) -> int:
         """Repair relations: give orphaned orders back to their cycle, reopen cycles closed while an order is open.
 
+        A closed cycle to which a late execution added money gets its figures anew.
+
         The orders manager has compared the books with the broker in the same session, so an open order is open there.
         """
         at = self.clock.now()
@@ -153,6 +155,11 @@ class CyclesManager:
             if identifiers & open_there:
                 with fenced(self.gate):
                     fixed += services.reopen(cycle_id, why="an order of it is open at the broker", at=at)
+        misbooked = selectors.misbooked(account_id, at - REOPEN_WINDOW)
+        if misbooked:
+            with fenced(self.gate, "cycles.misbooked"):
+                services.write_figures(account_id, misbooked)
+        fixed += len(misbooked)
         if fixed:
             log.info("Fixed %d incorrectly closed cycles", fixed)
             self.statistics.fixed_cycles += fixed

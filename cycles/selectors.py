@@ -171,6 +171,17 @@ def wrongly_closed(account_id: int, since: datetime) -> list[int]:
     )
 
 
+def misbooked(account_id: int, since: datetime) -> list[tuple[Cycle, CycleFigures]]:
+    """Find cycles closed since `since` to whose orders a late execution added money, with what they add up to now."""
+    closed = list(Cycle.objects.filter(account_id=account_id, status=CycleStatus.CLOSED, closed_at__gte=since))
+    figures = figures_by_cycle(c.pk for c in closed)
+    return [
+        (c, figures[c.pk])
+        for c in closed
+        if c.pk in figures and (c.realized_profit, c.total_volume) != (figures[c.pk].realized, figures[c.pk].volume)
+    ]
+
+
 def orphaned_orders(account_id: int) -> list[tuple[int, int]]:
     """Find orders whose intent belongs to a cycle that they do not name: (order, cycle)."""
     rows = Order.objects.filter(

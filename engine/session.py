@@ -32,6 +32,7 @@ from engine.models import EngineState
 from engine.performance import Monitor, Stages
 from engine.projecting import Projector
 from engine.realtime import Realtime
+from engine.restarting import FLATTEN, follow_policy, report_of, stands
 from engine.signals import PASS_SECONDS
 from engine.startup import StartUp, forced_symbols, load_market
 from engine.state import show_failure, write_state
@@ -40,6 +41,7 @@ from events.services import record
 from marketdata.quotes import Market
 from orders.gate import LeaseLost, fenced
 from orders.manager import OrdersManager
+from orders.selectors import known_orders
 from orders.services import end_interrupted
 from reconciliation.manager import Reconciler
 from reconciliation.services.ledger import note_check
@@ -165,6 +167,7 @@ class AccountSession:
             forced = forced_symbols(self.account_id)
         with self.startup.phase("examination"):
             self.examine()
+        before, had_business = known_orders(self.account_id), has_open_business(self.account_id)
         with self.startup.phase("books"):
             end_interrupted(self.gate, at=at)
             self.orders.force_order_sync()
@@ -172,6 +175,8 @@ class AccountSession:
             self.cycles.validate()
             self.reconciler.run()
             self._guards_first()
+        found = report_of(self.account_id, before, self.market)
+        follow_policy(self.gate, found, had_business=had_business, at=self.clock.now())
         with fenced(self.gate):
             lift_cause(
                 account_id=self.account_id, cause=START_UP, why="the books equal the broker", at=self.clock.now()
@@ -278,6 +283,8 @@ class AccountSession:
     def _wind_down(self) -> object:
         """Bring an account that shall come to a stop there: close what is open when asked to, and stop when flat."""
         account = TradingAccount.objects.get(pk=self.account_id)
+        if stands(self.account_id, FLATTEN) and self.trader.close_all("restart policy: flatten"):
+            self.loop.hurry("orders")
         if not account.winding_down:
             return IDLE
         if account.winding_down == WindingDown.CLOSE and self.trader.close_all("the account is stopped"):

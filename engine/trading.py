@@ -15,6 +15,7 @@ from cycles.services import mark_closing, next_number, open_cycle, remember
 from engine.guarding import Guards
 from engine.performance import Stages
 from engine.proposals import ask_of, close_proposal, leg_of, leg_proposal, refusals_before, stops_proposal, trace_of
+from engine.restarting import not_frozen
 from engine.rounds import Round, read_round, standing_of
 from engine.signals import Signals
 from engine.watchdog import TookTooLong, limited
@@ -113,6 +114,10 @@ class Trader:
         found = [b for b in rows.select_related("config", "account").order_by("id") if not {None, b.pk} & flattened]
         self.symbols = frozenset(symbol for bot in found for symbol in bot.symbols)
         return found
+        bots = Bot.objects.filter(
+            account_id=self.account_id, desired_state__in=("running", "paused"), config__isnull=False
+        )
+        return list(not_frozen(bots).select_related("config", "account").order_by("id"))
 
     def run(self) -> int | None:
         """Ask every bot whose interval has passed; return the number of requests sent, None when no bot was due."""

@@ -108,7 +108,7 @@ def transition(intent_id: int, frm: str, to: str, *, fence: int | None, why: str
     Returns False, writing nothing, when the intent is not in `frm` any more. Raises IllegalTransition.
     """
     check_transition(frm, to)
-    if to == IntentState.CLAIMED:
+    if frm == IntentState.PLANNED and to != IntentState.REFUSED:
         fields["fence"] = fence
     won = OrderIntent.objects.filter(pk=intent_id, state=frm).update(state=to, **fields) == 1
     if won:
@@ -141,7 +141,7 @@ def end_interrupted(gate: Gate, *, at: datetime) -> int:
 
 def _doubt(intent_id: int, token: str, state: str, *, gate: Gate, at: datetime) -> None:
     """Turn an intent that may have left into UNKNOWN, inside the caller's transaction: a crash proves nothing."""
-    times = {} if state == IntentState.SENT else {"sent_at": at, "deadline": at, "fence": gate.token}
+    times = {} if state == IntentState.SENT else {"sent_at": at, "deadline": at}
     why = "the answer was not recorded" if state == IntentState.SENT else "the send journal says that it left"
     if transition(intent_id, state, IntentState.UNKNOWN, fence=gate.token, why=why, at=at, **times):
         record(

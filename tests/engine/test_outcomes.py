@@ -34,7 +34,8 @@ def test_an_execution_after_its_absence_was_proved_is_adopted_too_and_told(world
     assert states()[0] == "adopted"
     assert "absent" in OrderIntent.objects.order_by("id")[0].history.values_list("to_state", flat=True)
     assert {o.identifier for o in world.open_orders()} == {p.identifier for p in world.truth.positions}
-    assert Event.objects.filter(kind="ORDER_ADOPTED", level__in=("warning", "error")).exists()
+    assert Event.objects.filter(kind="ORDER_ADOPTED", level="error").exists()
+    assert "late_execution" in {block[1] for block in standing_blocks(world.account.pk)}
     world.assert_equal()
 
 

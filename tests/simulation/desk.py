@@ -3,7 +3,7 @@
 import heapq
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from accounts.models import TradingAccount, User
 from accounts.services import create_account, set_desired_state
 from brokers.factory import open_gateway
 from brokers.gateway import BrokerError
-from brokers.simulator.account import AccountSpec, demo_symbols
+from brokers.simulator.account import HEDGING, NETTING, AccountSpec, demo_symbols
 from brokers.simulator.account import create_account as create_terminal
 from brokers.simulator.faults import Faults
 from brokers.simulator.feed import FeedSpec
@@ -63,8 +63,9 @@ class Crash(BaseException):
 class Desk:
     """Runs one scenario. `violations` are what the witness saw; `reached` counts the crash points passed."""
 
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
+    def __init__(self, scenario: Scenario, folder: Path, intervals: Mapping[str, float] = INTERVALS) -> None:
         self.scenario = scenario
+        self._intervals = intervals
         self.clock = VirtualClock(START)
         self.ids = SeededIds(scenario.seed)
         self.state_file = folder / "terminal.sqlite"
@@ -80,7 +81,8 @@ class Desk:
         self._queries_left: int | None = None
         self._start_at = 0.0
         self._eyes: psycopg.Connection[Any] | None = None
-        spec = AccountSpec(LOGIN, PASSWORD, SERVER, balance=scenario.balance)
+        mode = NETTING if scenario.is_netting else HEDGING
+        spec = AccountSpec(LOGIN, PASSWORD, SERVER, balance=scenario.balance, margin_mode=mode)
         feed = FeedSpec.script({"EURUSD": list(scenario.ticks)}, anchor=START)
         create_terminal(self.state_file, spec, demo_symbols(), feed, clock=self.clock)
         self.account = self._account()
@@ -90,8 +92,9 @@ class Desk:
     def _account(self) -> TradingAccount:
         ada = User.objects.create(username="ada", is_staff=True)
         account = create_account(
-            name="Sim", login=LOGIN, server=SERVER, terminal_path=str(self.state_file), at=START, by=ada
-        )
+            name="Sim", login=LOGIN, server=SERVER, terminal_path=str(self.state_file), at=START, by=ada,
+            margin_mode="netting" if self.scenario.is_netting else "hedging",
+        )  # fmt: skip
         set_desired_state(account=account, state="running", at=START, by=ada)
         return account
 
@@ -138,8 +141,10 @@ class Desk:
             gateway._terminal, account_id=self.account.pk, fence=lease.token, eyes=self._eyes, tell=self.tell,
             count=self.figures,
         )  # fmt: skip
-        session = AccountSession(self.account.pk, gateway=gateway, clock=self.clock, ids=self.ids, lease=lease)
-        for name, seconds in INTERVALS.items():
+        session = AccountSession(
+            self.account.pk, gateway=gateway, clock=self.clock, ids=self.ids, lease=lease, measure_skew=lambda: 0.0
+        )
+        for name, seconds in self._intervals.items():
             session.loop.jobs[name].interval_seconds = seconds
         return session
 
@@ -201,14 +206,22 @@ class Desk:
             if self.clock.ticks() >= self._start_at and not self.is_database_down:
                 self.start()
             return 0.5
-        try:
+        with self.mortal():
             return self.session.step()
+        return 0.0
+
+    @contextmanager
+    def mortal(self) -> Iterator[None]:
+        """Let the session die inside the block as an account's thread does; other errors end one job's pass only."""
+        try:
+            yield
         except Crash:
             self.kill()
         except LeaseLost:
             self.note("the lease was lost")
             self.forget_session()
-        return 0.0
+        except Exception as problem:  # noqa: BLE001 - as a job's loop does
+            self.note(f"{type(problem).__name__}: {problem}")
 
     # Things that happen
 

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from django.db import connection
 
 from strategies.models import Bot
 from tests.simulation import checkers
-from tests.simulation.desk import Desk, quiet_log
+from tests.simulation.desk import INTERVALS, Desk, quiet_log
 from tests.simulation.faults import FAULTS
 from tests.simulation.scenario import QUIET_SECONDS, SECONDS, Scenario, make
 
@@ -44,19 +44,25 @@ def reset() -> None:
         cursor.execute(f"TRUNCATE {', '.join(sorted(tables))} RESTART IDENTITY CASCADE")
 
 
-def simulate(scenario: Scenario, *, prepare: Callable[[Desk], None] | None = None) -> Result:
+def simulate(
+    scenario: Scenario,
+    *,
+    prepare: Callable[[Desk], None] | None = None,
+    intervals: Mapping[str, float] = INTERVALS,
+    quiet_seconds: float = QUIET_SECONDS,
+) -> Result:
     """Run one scenario on the current database, which is emptied first. `prepare` arms what a directed test wants."""
     reset()
     memory = MEMORY_FOLDER if MEMORY_FOLDER.is_dir() else None
     with quiet_log(), tempfile.TemporaryDirectory(dir=memory) as folder:
-        desk = Desk(scenario, Path(folder))
+        desk = Desk(scenario, Path(folder), intervals)
         with desk.open():
             for happening in scenario.happenings:
                 desk.at(happening.at, partial(_happen, desk, happening.name, happening.value))
             if prepare is not None:
                 prepare(desk)
             desk.run_until(scenario.seconds)
-            return _end(desk)
+            return _end(desk, quiet_seconds)
 
 
 def _happen(desk: Desk, name: str, value: float) -> None:
@@ -65,11 +71,11 @@ def _happen(desk: Desk, name: str, value: float) -> None:
     FAULTS[name].begin(desk, value)
 
 
-def _end(desk: Desk) -> Result:
+def _end(desk: Desk, quiet_seconds: float) -> Result:
     """End every fault, let it be quiet, and judge."""
     desk.end_faults()
     Bot.objects.update(desired_state="paused")
-    desk.run_until(desk.clock.ticks() + QUIET_SECONDS)
+    desk.run_until(desk.clock.ticks() + quiet_seconds)
     desk.settle()
     violations = [*desk.violations, *checkers.broken(desk.truth)]
     before = checkers.digest(desk.truth)
@@ -86,8 +92,8 @@ def run_seed(seed: int, names: Sequence[str] = tuple(FAULTS), *, seconds: float 
 
 
 def shrink(result: Result) -> Result:
-    """Leave out one happening after the other, as long as the run still fails."""
-    index = 0
+    """Leave out one happening after the other, as long as the run still fails; one that held is returned as it is."""
+    index = 0 if result.violations else len(result.scenario.happenings)
     while index < len(result.scenario.happenings):
         smaller = simulate(result.scenario.without(index))
         if smaller.violations:
@@ -95,3 +101,8 @@ def shrink(result: Result) -> Result:
         else:
             index += 1
     return result
+
+
+def shrunk(seed: int, names: Sequence[str], seconds: float) -> Result:
+    """Run the scenario of a seed, and shrink it when it fails."""
+    return shrink(run_seed(seed, names, seconds=seconds))

@@ -35,6 +35,7 @@ class Scenario:
     bots: tuple[dict[str, Any], ...]
     happenings: tuple[Happening, ...]
     balance: float = 10_000.0
+    is_netting: bool = False
 
     def without(self, index: int) -> "Scenario":
         """Return the same run with one happening less."""

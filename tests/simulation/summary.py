@@ -1,4 +1,4 @@
-"""What many seeds add up to."""
+"""What many runs add up to."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,25 +12,25 @@ from tests.simulation.run import Result
 class Summary:
     """Counts of runs, faults, sends and takeovers, and the story of every failure."""
 
-    seeds: int = 0
+    runs: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list)
     figures: Counter[str] = field(default_factory=Counter)
     points: set[str] = field(default_factory=set)
     digests: dict[str, str] = field(default_factory=dict)
 
-    def add(self, result: Result, shrunk: Result) -> None:
-        """Count a run; `shrunk` tells a failure's story with as little as is needed for it."""
-        self.seeds += 1
+    def add(self, name: str, result: Result) -> None:
+        """Count a run."""
+        self.runs += 1
         self.figures.update(result.figures)
         self.points |= result.reached.keys()
-        self.digests[str(result.scenario.seed)] = result.digest
+        self.digests[name] = result.digest
         if result.violations:
-            self.failures.append({"seed": result.scenario.seed, "story": shrunk.story()})
+            self.failures.append({"run": name, "story": f"{name}\n{result.story()}"})
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            "seeds": self.seeds,
+            "runs": self.runs,
             "failures": self.failures,
             "figures": dict(sorted(self.figures.items())),
             "points": sorted(self.points),
@@ -42,7 +42,7 @@ def merged(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Add reports up."""
     whole = Summary()
     for report in reports:
-        whole.seeds += report["seeds"]
+        whole.runs += report["runs"]
         whole.failures += report["failures"]
         whole.figures.update(report["figures"])
         whole.points |= set(report["points"])

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +17,7 @@ WORKERS_MAX = 32
 
 
 class Command(BaseCommand):
-    """`manage.py simulate --seed N [--count M] [--faults a,b] [--seconds S] [--workers W] [--budget S] [--json]`."""
+    """`manage.py simulate --seed N [--count M] [--faults a,b] [--matrix] [--workers W] [--budget S] [--json]`."""
 
     help = (
         "Rehearse accounts in virtual time: one seed drives prices, faults and crashes; the same seed ends in the same "
@@ -29,8 +31,11 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, required=True, help="the first seed")
         parser.add_argument("--count", type=int, default=1, help="how many seeds, one after the other")
         parser.add_argument("--faults", default="", metavar="A,B", help="only these faults; `none` for a calm run")
+        parser.add_argument("--matrix", action="store_true", help="run the directed matrix, in the seed's order")
+        parser.add_argument("--case", help="run one field of the matrix: operation/point/end/fault/mode")
         parser.add_argument("--seconds", type=float, default=300.0, help="simulated seconds of trading a seed")
         parser.add_argument("--workers", type=int, default=1, help="processes that share the seeds")
+        parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help="which part of the matrix, of how many")
         parser.add_argument("--budget", type=float, help="begin no further seed after so many seconds")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -45,7 +50,7 @@ class Command(BaseCommand):
             for failure in report["failures"]:
                 self.stdout.write(failure["story"])
             figures = ", ".join(f"{value} {name}" for name, value in report["figures"].items())
-            self.stdout.write(f"{report['seeds']} seeds, {len(report['failures'])} failed: {figures}")
+            self.stdout.write(f"{report['runs']} runs, {len(report['failures'])} failed: {figures}")
         if report["failures"]:
             raise SystemExit(2)
 
@@ -70,20 +75,38 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         from tests.simulation.database import own_database
-        from tests.simulation.run import run_seed, shrink
         from tests.simulation.summary import Summary
 
         clock = SystemClock()
         began, summary = clock.ticks(), Summary()
         with own_database():
-            for seed in range(options["seed"], options["seed"] + options["count"]):
+            for name, run in self._runs(options, names):
                 if options["budget"] is not None and clock.ticks() - began > options["budget"]:
                     break
-                result = run_seed(seed, names, seconds=options["seconds"])
-                summary.add(result, shrink(result) if result.violations else result)
+                result = run()
+                summary.add(name, result)
                 if not options["json"]:
-                    self.stdout.write(f"seed {seed}: {'FAILED' if result.violations else 'held'}  {result.digest[:16]}")
+                    self.stdout.write(f"{name}: {'FAILED' if result.violations else 'held'}  {result.digest[:16]}")
         return summary.as_json()
+
+    def _runs(self, options: dict[str, Any], names: tuple[str, ...]) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Give each run's name and what runs it. A seed that fails is shrunk at once."""
+        from tests.simulation import matrix
+        from tests.simulation.run import shrunk
+
+        if options["case"]:
+            try:
+                case = matrix.Case.parse(options["case"])
+            except ValueError as problem:
+                raise CommandError(f"--case: {problem}.") from None
+            yield str(case), partial(matrix.run_case, case)
+        elif options["matrix"]:
+            part, parts = options["part"]
+            for case in matrix.in_layers(options["seed"])[part::parts]:
+                yield str(case), partial(matrix.run_case, case)
+        else:
+            for seed in range(options["seed"], options["seed"] + options["count"]):
+                yield f"seed {seed}", partial(shrunk, seed, names, options["seconds"])
 
     def _share(self, options: dict[str, Any]) -> dict[str, Any]:
         """Deal the seeds out to processes, each with a database of its own, and add their reports up."""
@@ -92,6 +115,11 @@ class Command(BaseCommand):
         each, more = divmod(options["count"], options["workers"])
         first, children = options["seed"], []
         for number in range(options["workers"]):
+            if options["matrix"]:
+                children.append(
+                    self._child(first, 1, options, "--matrix", "--part", str(number), str(options["workers"]))
+                )
+                continue
             count = each + (number < more)
             if count:
                 children.append(self._child(first, count, options))
@@ -104,8 +132,8 @@ class Command(BaseCommand):
             reports.append(json.loads(out.splitlines()[-1]))
         return merged(reports)
 
-    def _child(self, seed: int, count: int, options: dict[str, Any]) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", "--json"]
+    def _child(self, seed: int, count: int, options: dict[str, Any], *more: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", "--json", *more]
         command += ["--seed", str(seed), "--count", str(count), "--seconds", str(options["seconds"])]
         command += ["--faults", options["faults"]] if options["faults"] else []
         command += ["--budget", str(options["budget"])] if options["budget"] is not None else []

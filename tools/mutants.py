@@ -1,0 +1,241 @@
+"""Remove each safety line in turn, in a copy of the repository, and see that its tests turn red.
+
+    python tools/mutants.py [NAME …] [--list]
+
+A new mutant is one entry of MUTANTS: what it removes, the file, the exact text with what takes its place, and the tests
+that must fail. Exit code 0: every mutant was killed; 1: one survived, or its text is not in the file any more.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
+TESTS_FAILED = 1
+RUN_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """`edits` are (old, new) texts; each old one stands exactly once in the file."""
+
+    name: str
+    file: str
+    edits: tuple[tuple[str, str], ...]
+    tests: tuple[str, ...]
+
+
+SAFETY = "tests/orders/test_safety.py"
+LEASE = "tests/engine/test_lease.py"
+OUTCOMES = "tests/engine/test_outcomes.py"
+CALM = "tests/simulation/test_seeds.py::test_a_calm_run_trades"
+RISK = "tests/risk"
+
+MUTANTS = (
+    Mutant(
+        "compare-and-swap", "orders/services.py",
+        ((".filter(pk=intent_id, state=frm).update(", ".filter(pk=intent_id).update("),),
+        (f"{SAFETY}::test_a_step_is_taken_once",),
+    ),
+    Mutant(
+        "SENT is committed before the send", "orders/sending.py",
+        (
+            ('    with fenced(gate, "sent", durable=True):',
+             ("    early = gateway.send(request_of(intent), Permit(intent.token, gate.token, deadline))\n"
+             '    with fenced(gate, "sent", durable=True):')),
+            ("    outcome = gateway.send(request_of(intent), Permit(intent.token, gate.token, deadline))\n",
+             "    outcome = early\n"),
+        ),
+        (CALM,),
+    ),
+    Mutant(
+        "no send inside a transaction", "orders/gate.py",
+        (("with transaction.atomic(durable=durable):", "with transaction.atomic():"),),
+        (f"{SAFETY}::test_a_send_inside_a_transaction_is_refused",),
+    ),
+    Mutant(
+        "fence of every write", "orders/gate.py",
+        (("        gate.assert_current()\n        yield", "        yield"),),
+        (f"{LEASE}::test_a_paused_engine_that_wakes_up_sends_and_writes_nothing",),
+    ),
+    Mutant(
+        "a valid lease stays with its holder", "engine/lease.py",
+        ((' AND (expires_at IS NULL OR expires_at < clock_timestamp()) RETURNING token"', ' RETURNING token"'),),
+        (f"{LEASE}::test_a_valid_lease_is_not_given_away_and_a_free_one_has_a_greater_token",),
+    ),
+    Mutant(
+        "the token grows with each holder", "engine/lease.py",
+        (("token = token + 1, ", ""),),
+        (f"{LEASE}::test_a_valid_lease_is_not_given_away_and_a_free_one_has_a_greater_token",),
+    ),
+    Mutant(
+        "the gate looks at the lease's margin", "engine/gate.py",
+        (("if self._lease.margin_seconds() <= 0:", "if self._lease.margin_seconds() <= -1e9:"),),
+        (f"{LEASE}::test_the_gate_says_why_nothing_leaves",),
+    ),
+    Mutant(
+        "the gate looks at the deadline", "engine/gate.py",
+        (("if self._clock.now() >= deadline:", "if deadline is None:"),),
+        (f"{LEASE}::test_the_gate_says_why_nothing_leaves",),
+    ),
+    Mutant(
+        "the gate looks into the send journal", "engine/gate.py",
+        (('        if token in self._journal:\n            return "it was sent before"\n', ""),),
+        (f"{LEASE}::test_the_gate_says_why_nothing_leaves",),
+    ),
+    Mutant(
+        "the gate writes into the send journal", "engine/gate.py",
+        (("        self._journal.add(token)\n", ""),),
+        (f"{LEASE}::test_the_gate_says_why_nothing_leaves",),
+    ),
+    Mutant(
+        "an intent that the gate holds back does not leave", "orders/sending.py",
+        (("        _hold_back(intent, objection, gate=gate, at=clock.now())\n        return None\n",
+          "        _hold_back(intent, objection, gate=gate, at=clock.now())\n"),),
+        (f"{SAFETY}::test_what_the_gate_holds_back_does_not_leave",),
+    ),
+    Mutant(
+        "None is no empty answer", "brokers/mt5/gateway.py",
+        (('            raise ReadError(f"{function} failed (',
+          '            return ()\n            raise ReadError(f"{function} failed ('),),
+        ("tests/orders/test_manager.py::test_a_lost_connection_backs_off_and_recovers_without_a_false_closure",),
+    ),
+    Mutant(
+        "a missing reply is unknown", "brokers/mt5/gateway.py",
+        (('return Unknown(f"no reply ({code} {text})", code)', 'return Refused("no_reply", code)'),),
+        (f"{OUTCOMES}::test_an_execution_that_comes_late_is_adopted_and_never_repeated",),
+    ),
+    Mutant(
+        "the login is the expected one", "brokers/mt5/gateway.py",
+        (("if state.login != self._login or state.server != self._server:", "if state.login == -1:"),),
+        ("tests/brokers",),
+    ),
+    Mutant(
+        "absence waits until the broker settled", "orders/unknowns.py",
+        (("if at - intent.sent_at < SETTLE or", "if"),),
+        (f"{OUTCOMES}::test_an_execution_that_comes_late_is_adopted_and_never_repeated",),
+    ),
+    Mutant(
+        "absence needs two agreeing looks", "orders/unknowns.py",
+        (("        if at - first < AGREEING_READS_APART:\n            return False\n", ""),),
+        (f"{SAFETY}::test_absence_takes_two_looks_five_seconds_apart",),
+    ),
+    Mutant(
+        "absence needs the ledger", "orders/unknowns.py",
+        (("            if deal is not None:\n", "            if deal is None and deals == ():\n"),),
+        (f"{SAFETY}::test_what_was_filled_and_closed_unseen_is_adopted_by_its_deals",),
+    ),
+    Mutant(
+        "the comment carries the token", "orders/domain.py",
+        (('return f"{COMMENT_PREFIX}:{token}"', 'return f"{COMMENT_PREFIX}:"'),),
+        (f"{OUTCOMES}::test_an_execution_that_comes_late_is_adopted_and_never_repeated",),
+    ),
+    Mutant(
+        "one cause has one intent", "orders/services.py",
+        (("if last is not None and last.state not in (IntentState.REFUSED, IntentState.ABSENT):",
+          "if last is not None and last.state == 'nothing':"),),
+        (f"{SAFETY}::test_a_decision_is_carried_out_once",),
+    ),
+    Mutant(
+        "what is in flight counts as exposure", "orders/selectors.py",
+        (("rows = OrderIntent.objects.filter(UNDER_WAY, account_id=account_id)",
+          "rows = OrderIntent.objects.filter(UNDER_WAY, account_id=-account_id)"),),
+        (f"{OUTCOMES}::test_an_execution_that_comes_late_is_adopted_and_never_repeated",),
+    ),
+    Mutant(
+        "a doubt of this round holds back its further entries", "engine/trading.py",
+        (("unknown_outcomes=standing.unknown_outcomes + self._doubts", "unknown_outcomes=standing.unknown_outcomes"),),
+        (f"{SAFETY}::test_no_entry_follows_in_the_same_round_on_one_of_which_nobody_knows",),
+    ),
+    Mutant(
+        "what a failed commit left is doubted", "orders/manager.py",
+        (("        if any(intent.state in HALF_DONE for intent in intents):\n", "        if at is None:\n"),),
+        (f"{SAFETY}::test_a_request_whose_outcome_was_not_recorded_is_looked_up",),
+    ),
+    Mutant(
+        "the journal knows better than a restored database", "orders/services.py",
+        (("if state == IntentState.SENT or gate.was_sent(token):", "if state == IntentState.SENT:"),),
+        (f"{SAFETY}::test_what_left_before_a_backup_was_restored_is_never_sent_again",),
+    ),
+    Mutant(
+        "a late execution blocks entries", "orders/adopting.py",
+        (("            gate.forbid_entries(LATE, reason, at)\n", "            pass\n"),),
+        (f"{OUTCOMES}::test_an_execution_after_its_absence_was_proved_is_adopted_too_and_told",),
+    ),
+    Mutant(
+        "a closure is proved by deals", "orders/domain.py",
+        (("if not outs or went_in <= 0 or abs(went_in - went_out) > 1e-8:", "if not outs:"),),
+        ("tests/orders/test_domain.py",),
+    ),
+    Mutant(
+        "entries are blocked until books equal broker", "engine/session.py",
+        (("cause=START_UP,\n                reason=", "cause=CLOCK,\n                reason="),),
+        (f"{SAFETY}::test_nothing_is_entered_before_the_books_equal_the_broker",),
+    ),
+)  # fmt: skip
+
+
+def mutated(text: str, mutant: Mutant) -> str:
+    """Return a file's text without the safety line. Raises ValueError when the line is not there exactly once."""
+    for old, new in mutant.edits:
+        if text.count(old) != 1:
+            raise ValueError(f"{mutant.name}: {mutant.file} has {text.count(old)} times: {old.strip()!r}")
+        text = text.replace(old, new)
+    return text
+
+
+def survives(mutant: Mutant, copy: Path) -> str | None:
+    """Run a mutant's tests in the copy; return what is wrong, None when it was killed."""
+    path = copy / mutant.file
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(mutated(whole, mutant), encoding="utf-8")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.tests],
+            cwd=copy, capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
+        )  # fmt: skip
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    if done.returncode == TESTS_FAILED and " failed" in done.stdout:
+        return None
+    return "its tests stay green" if done.returncode == 0 else f"its tests can't run:\n{done.stdout[-2000:]}"
+
+
+def main() -> int:
+    """Run the mutants that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="*", help="part of a mutant's name")
+    parser.add_argument("--list", action="store_true", help="only list them")
+    options = parser.parse_args()
+    chosen = [m for m in MUTANTS if not options.name or any(part in m.name for part in options.name)]
+    if options.list:
+        print("\n".join(f"{m.name}  ({m.file})" for m in chosen))
+        return 0
+    alive = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "repository"
+        shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+        for mutant in chosen:
+            try:
+                wrong = survives(mutant, copy)
+            except ValueError as problem:
+                wrong = str(problem)
+            alive += wrong is not None
+            print(
+                f"{'killed  ' if wrong is None else 'SURVIVED'}  {mutant.name}" + (f": {wrong}" if wrong else ""),
+                flush=True,
+            )
+        subprocess.run([sys.executable, "manage.py", "stop"], cwd=copy, capture_output=True, check=False,
+                       env={**os.environ, "TRADING_VAR_DIR": str(copy / "var" / "test")})  # fmt: skip
+    print(f"{len(chosen) - alive} of {len(chosen)} mutants killed")
+    return 1 if alive or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
