@@ -40,8 +40,19 @@ STEP_SECONDS = 0.05
 DOWN_SECONDS = 3.0
 RESTART_SECONDS = 2.0
 # Intervals of jobs are stretched, so that a simulated second costs less; what is due stays due in the same order
-INTERVALS = {"lease": 4.0, "commands": 10.0, "realtime": 1.0, "orders": 2.0, "cycles": 3.0, "trade": 2.0, "state": 10.0,
-             "signals": 60.0}  # fmt: skip
+INTERVALS = {
+    "lease": 4.0,
+    "commands": 10.0,
+    "realtime": 1.0,
+    "orders": 2.0,
+    "cycles": 3.0,
+    "guards": 4.0,
+    "trade": 2.0,
+    "signals": 60.0,
+    "winding down": 10.0,
+    "state": 10.0,
+    "reconciliation": 20.0,
+}  # fmt: skip
 
 
 @contextmanager

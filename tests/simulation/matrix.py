@@ -32,8 +32,20 @@ OUTSIDE = ("none", *(n for n in FAULTS if n not in ("kill", "kill_at_send", "com
 SLOW_SECONDS = 20.0
 MODIFY_AT, CLOSE_AT, SECONDS, QUIET = 12.0, 20.0, 45.0, 85.0
 JUMP = 0.0030
-INTERVALS = {"lease": 6.0, "commands": 60.0, "realtime": 5.0, "orders": 6.0, "cycles": 10.0, "trade": 10.0,
-             "clock": 60.0, "state": 60.0}  # fmt: skip
+INTERVALS = {
+    "lease": 6.0,
+    "commands": 60.0,
+    "realtime": 5.0,
+    "orders": 6.0,
+    "cycles": 10.0,
+    "guards": 12.0,
+    "trade": 10.0,
+    "signals": 300.0,
+    "clock": 60.0,
+    "winding down": 60.0,
+    "state": 60.0,
+    "reconciliation": 60.0,
+}
 BOT = {
     "lot_size": 0.1, "distance": 50.0, "target_profit": 20.0, "direction": "buy", "max_cycles": 1, "max_levels": 1,
     "entry_cooldown": 86_400.0,
