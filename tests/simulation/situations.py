@@ -128,7 +128,7 @@ SITUATIONS: Mapping[str, tuple[Prepare, dict[str, Any]]] = {
     "engine.realtime.Realtime._follow_best": (NOTHING, {"trail_start": 0.3, "trail_lock": 0.5}),
     "engine.session.AccountSession.stop": (_stopped, {}),
     "engine.session.AccountSession._wind_down": (_wind_down, {}),
-    "engine.session.show_failure": (_unreachable, {}),
+    "engine.state.show_failure": (_unreachable, {}),
     "engine.trading.Trader._park": (_bad_config, {}),
     "engine.trading.Trader._unpark": (_bad_config, {}),
     "engine.trading.Trader._say_what_needs_a_person": (NOTHING, {"lot_size": 500.0}),
