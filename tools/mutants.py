@@ -104,7 +104,7 @@ MUTANTS = (
         "None is no empty answer", "brokers/mt5/gateway.py",
         (('            raise ReadError(f"{function} failed (',
           '            return ()\n            raise ReadError(f"{function} failed ('),),
-        ("tests/orders/test_manager.py::test_a_lost_connection_backs_off_and_recovers_without_a_false_closure",),
+        ("tests/engine/test_session.py::test_an_empty_answer_that_is_a_failure_closes_nothing",),
     ),
     Mutant(
         "a missing reply is unknown", "brokers/mt5/gateway.py",

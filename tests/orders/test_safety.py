@@ -110,11 +110,14 @@ def test_a_request_whose_outcome_was_not_recorded_is_looked_up(world: World) -> 
             raise OperationalError("the connection died")
 
     world.bot(**HELD)
+    world.start()
+    world.terminal.faults.reply_lost_before_execution()
     with crashpoints.rehearsed(lose):
         world.run(1)
     world.run(5)
-    assert states() == ["adopted"]
-    assert len(world.open_orders()) == len(world.truth.positions) == 1
+    assert states() == ["unknown"], "without a restart, too"
+    world.run(65)
+    assert states()[0] == "absent"
 
 
 def test_what_left_before_a_backup_was_restored_is_never_sent_again(world: World) -> None:
