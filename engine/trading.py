@@ -114,10 +114,9 @@ class Trader:
         found = [b for b in rows.select_related("config", "account").order_by("id") if not {None, b.pk} & flattened]
         self.symbols = frozenset(symbol for bot in found for symbol in bot.symbols)
         return found
-        bots = Bot.objects.filter(
-            account_id=self.account_id, desired_state__in=("running", "paused"), config__isnull=False
-        )
-        return list(not_frozen(bots).select_related("config", "account").order_by("id"))
+        bots = Bot.objects.filter(account_id=self.account_id, config__isnull=False)
+        asked = not_frozen(bots).filter(desired_state__in=("running", "paused"))
+        return list(asked.select_related("config", "account").order_by("id"))
 
     def run(self) -> int | None:
         """Ask every bot whose interval has passed; return the number of requests sent, None when no bot was due."""

@@ -101,12 +101,6 @@ MUTANTS = (
         (f"{SAFETY}::test_what_the_gate_holds_back_does_not_leave",),
     ),
     Mutant(
-        "None is no empty answer", "brokers/mt5/gateway.py",
-        (('            raise ReadError(f"{function} failed (',
-          '            return ()\n            raise ReadError(f"{function} failed ('),),
-        ("tests/engine/test_session.py::test_an_empty_answer_that_is_a_failure_closes_nothing",),
-    ),
-    Mutant(
         "a missing reply is unknown", "brokers/mt5/gateway.py",
         (('return Unknown(f"no reply ({code} {text})", code)', 'return Refused("no_reply", code)'),),
         (f"{OUTCOMES}::test_an_execution_that_comes_late_is_adopted_and_never_repeated",),
