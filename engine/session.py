@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from engine.startup import StartUp, forced_symbols, load_market
 from engine.state import show_failure, write_state
 from engine.trading import Trader
 from events.services import record
+from marketdata.candlestore import CandleStore
 from marketdata.quotes import Market
 from orders.gate import LeaseLost, fenced
 from orders.manager import OrdersManager
@@ -81,7 +82,13 @@ class AccountSession:
         self.lease = lease
         journal = SendJournal(Path(settings.VAR_DIR) / "journal" / f"account-{account_id}")
         self.gate = SendGate(lease, journal, clock)
-        self.market = Market(gateway, clock)
+        self.market = Market(
+            gateway,
+            clock,
+            store=CandleStore(Path(settings.VAR_DIR) / "candles"),
+            source=TradingAccount.objects.values_list("server", flat=True).get(pk=account_id),
+            quote_valid=timedelta(seconds=settings.QUOTE_SECONDS),
+        )
         self.orders = OrdersManager(gateway=gateway, gate=self.gate, clock=clock)
         self.cycles = CyclesManager(gate=self.gate, clock=clock, orders_manager=self.orders)
         stages = Stages(time.perf_counter)

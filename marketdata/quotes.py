@@ -6,22 +6,33 @@ from datetime import datetime, timedelta
 from brokers.domain import Candle, Quote, SymbolSpec
 from brokers.gateway import Gateway, SymbolError
 from core.clock import Clock
+from marketdata.candlecache import CandleCache
+from marketdata.candlestore import CandleStore
 from marketdata.indications import average_true_range
 
 QUOTE_VALID = timedelta(seconds=5)
 SPEC_VALID = timedelta(minutes=1)
-CANDLE_SECONDS = 60
-CANDLES_KEPT = 80
+# What indications look at
+CANDLES_USED = 80
 
 
 class Market:
     """What one session knows of the market: quotes, specifications, closed candles. Filled from its gateway only."""
 
-    def __init__(self, gateway: Gateway, clock: Clock) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        clock: Clock,
+        *,
+        store: CandleStore | None = None,
+        source: str = "",
+        quote_valid: timedelta = QUOTE_VALID,
+    ) -> None:
         self._gateway = gateway
         self._clock = clock
+        self._quote_valid = quote_valid
+        self._history = CandleCache(gateway, clock, store=store, source=source)
         self._specs: dict[str, tuple[datetime, SymbolSpec]] = {}
-        self._candles: dict[str, tuple[int, tuple[Candle, ...]]] = {}
         self.quotes: dict[str, Quote] = {}
 
     def refresh(self, symbols: Iterable[str]) -> dict[str, Quote]:
@@ -31,9 +42,9 @@ class Market:
         return self.quotes
 
     def quote(self, symbol: str) -> Quote:
-        """Return a quote read within the last 5 s, reading it when older (S2: BID_ASK_EXPIRATION_IN_SECONDS)."""
+        """Return a quote read lately (S2: BID_ASK_EXPIRATION_IN_SECONDS, 5 s), reading it when older."""
         known = self.quotes.get(symbol)
-        if known is None or self._clock.now() - known.at > QUOTE_VALID:
+        if known is None or self._clock.now() - known.at > self._quote_valid:
             known = self.quotes[symbol] = self._gateway.quote(symbol)
         return known
 
@@ -46,12 +57,8 @@ class Market:
         return known[1]
 
     def candles(self, symbol: str) -> tuple[Candle, ...]:
-        """Return the last closed M1 candles; they are read again only when a minute has closed."""
-        minute = int(self._clock.now().timestamp()) // CANDLE_SECONDS
-        known = self._candles.get(symbol)
-        if known is None or known[0] != minute:
-            known = self._candles[symbol] = (minute, self._gateway.candles(symbol, CANDLE_SECONDS, CANDLES_KEPT))
-        return known[1]
+        """Return the last closed M1 candles that indications use; read again only when a minute has closed."""
+        return self._history.closed(symbol, self.spec(symbol).digits)[-CANDLES_USED:]
 
     def atr(self, symbol: str) -> float | None:
         """Return the average true range of the last 14 closed M1 candles, in price units."""
