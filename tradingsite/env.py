@@ -112,9 +112,6 @@ class Env(BaseSettings):
     trading_quote_seconds: float = Field(
         5, ge=0.5, le=300, description="So long a price is good for decisions; entries wait while it is older."
     )
-    trading_events_kept_days: int = Field(
-        365, ge=1, le=36500, description="Days for which debug events and commands of the engine are kept."
-    )
     mt5_login: int | None = Field(None, ge=1, description="Login of a first account, made when the database is empty.")
     mt5_password: SecretStr | None = Field(None, description="Password of that account.")
     mt5_server: str | None = Field(None, description="Trade server of that account, as the terminal shows it.")

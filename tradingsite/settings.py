@@ -246,7 +246,6 @@ MAX_RESTARTS = ENV.trading_max_restarts
 RUNNER_MEMORY_MB = ENV.trading_runner_memory_mb
 RUNNER_HANDLES = ENV.trading_runner_handles
 QUOTE_SECONDS = ENV.trading_quote_seconds
-EVENTS_KEPT_DAYS = ENV.trading_events_kept_days
 LOG_LEVEL = ENV.log_level
 MT5_LOGIN = ENV.mt5_login
 MT5_PASSWORD = ENV.mt5_password.get_secret_value() if ENV.mt5_password is not None else None
