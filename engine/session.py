@@ -82,13 +82,7 @@ class AccountSession:
         self.lease = lease
         journal = SendJournal(Path(settings.VAR_DIR) / "journal" / f"account-{account_id}")
         self.gate = SendGate(lease, journal, clock)
-        self.market = Market(
-            gateway,
-            clock,
-            store=CandleStore(Path(settings.VAR_DIR) / "candles"),
-            source=TradingAccount.objects.values_list("server", flat=True).get(pk=account_id),
-            quote_valid=timedelta(seconds=settings.QUOTE_SECONDS),
-        )
+        self.market = self._open_market()
         self.orders = OrdersManager(gateway=gateway, gate=self.gate, clock=clock)
         self.cycles = CyclesManager(gate=self.gate, clock=clock, orders_manager=self.orders)
         stages = Stages(time.perf_counter)
@@ -121,6 +115,16 @@ class AccountSession:
         self._server_clock: ClockOffset | None = None
         self._balance: float | None = None
         self._noted: dict[str, Any] = {}
+
+    def _open_market(self) -> Market:
+        """Return the market as this account sees it, with the candles on disk."""
+        return Market(
+            self.gateway,
+            self.clock,
+            store=CandleStore(Path(settings.VAR_DIR) / "candles"),
+            source=TradingAccount.objects.values_list("server", flat=True).get(pk=self.account_id),
+            quote_valid=timedelta(seconds=settings.QUOTE_SECONDS),
+        )
 
     def _jobs(self) -> list[Job]:
         return [
