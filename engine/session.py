@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from engine.gate import SendGate
 from engine.guarding import Guards
 from engine.jobs import IDLE, Job, JobLoop
 from engine.models import EngineState
+from engine.opening import market_of
 from engine.performance import Monitor, Stages
 from engine.projecting import Projector
 from engine.realtime import Realtime
@@ -38,8 +39,6 @@ from engine.startup import StartUp, forced_symbols, load_market
 from engine.state import show_failure, write_state
 from engine.trading import Trader
 from events.services import record
-from marketdata.candlestore import CandleStore
-from marketdata.quotes import Market
 from orders.gate import LeaseLost, fenced
 from orders.manager import OrdersManager
 from orders.selectors import known_orders
@@ -82,7 +81,7 @@ class AccountSession:
         self.lease = lease
         journal = SendJournal(Path(settings.VAR_DIR) / "journal" / f"account-{account_id}")
         self.gate = SendGate(lease, journal, clock)
-        self.market = self._open_market()
+        self.market = market_of(account_id, gateway, clock)
         self.orders = OrdersManager(gateway=gateway, gate=self.gate, clock=clock)
         self.cycles = CyclesManager(gate=self.gate, clock=clock, orders_manager=self.orders)
         stages = Stages(time.perf_counter)
@@ -115,16 +114,6 @@ class AccountSession:
         self._server_clock: ClockOffset | None = None
         self._balance: float | None = None
         self._noted: dict[str, Any] = {}
-
-    def _open_market(self) -> Market:
-        """Return the market as this account sees it, with the candles on disk."""
-        return Market(
-            self.gateway,
-            self.clock,
-            store=CandleStore(Path(settings.VAR_DIR) / "candles"),
-            source=TradingAccount.objects.values_list("server", flat=True).get(pk=self.account_id),
-            quote_valid=timedelta(seconds=settings.QUOTE_SECONDS),
-        )
 
     def _jobs(self) -> list[Job]:
         return [
