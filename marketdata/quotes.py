@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 from brokers.domain import Candle, Quote, SymbolSpec
 from brokers.gateway import Gateway, SymbolError
 from core.clock import Clock
-from marketdata.candlecache import CandleCache
+from marketdata.candlecache import SECONDS, CandleCache
 from marketdata.candlestore import CandleStore
 from marketdata.indications import average_true_range
 
 QUOTE_VALID = timedelta(seconds=5)
 SPEC_VALID = timedelta(minutes=1)
+CANDLE_SECONDS = SECONDS
 # What indications look at
-CANDLES_USED = 80
+CANDLES_KEPT = 80
 
 
 class Market:
@@ -58,7 +59,7 @@ class Market:
 
     def candles(self, symbol: str) -> tuple[Candle, ...]:
         """Return the last closed M1 candles that indications use; read again only when a minute has closed."""
-        return self._history.closed(symbol, self.spec(symbol).digits)[-CANDLES_USED:]
+        return self._history.closed(symbol, self.spec(symbol).digits)[-CANDLES_KEPT:]
 
     def atr(self, symbol: str) -> float | None:
         """Return the average true range of the last 14 closed M1 candles, in price units."""
