@@ -7,6 +7,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from strategies.domain import Decide
 from strategies.params import StrategyParams
 
@@ -66,10 +68,31 @@ def load() -> None:
     for module in BUILTINS:
         import_module(module)
     for point in entry_points(group=ENTRY_POINTS):
+        known = set(_registered)
         try:
             point.load()
         except Exception as problem:  # noqa: BLE001 - a plug-in is other people's code
             _problems.append(f"{point.name} ({point.value}): {type(problem).__name__}: {problem}")
+            continue
+        new = [spec for slug, spec in _registered.items() if slug not in known]
+        if not new:
+            _problems.append(f"{point.name} ({point.value}): registers no strategy")
+        _problems.extend(f"{spec.slug}: {flaw}" for spec in new for flaw in flaws(spec))
+
+
+def flaws(spec: StrategySpec) -> list[str]:
+    """Say what a person would miss in a strategy: defaults that hold, parameters with group and help, a description."""
+    found = [] if spec.doc else ["it has no description"]
+    try:
+        spec.params()
+    except ValidationError as problem:
+        names = ", ".join(".".join(map(str, part["loc"])) or part["msg"] for part in problem.errors())
+        found.append(f"its defaults do not hold: {names}")
+    for name, info in spec.params.model_fields.items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        if not info.description or not extra.get("group"):
+            found.append(f"parameter {name!r} has no help or group; declare it with param()")
+    return found
 
 
 def get(slug: str) -> StrategySpec:

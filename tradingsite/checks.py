@@ -10,6 +10,7 @@ from django.core.checks import Warning as CheckWarning
 from django.db import DatabaseError
 
 from accounts.credentials import CredentialError, decrypt, encrypt, key_id_of
+from strategies import registry
 
 CANARY = "canary"
 KEY_BYTES_DIFFERENT_MIN = 8  # 32 random bytes never have fewer
@@ -72,6 +73,14 @@ def credential_keys_work(app_configs: Sequence[AppConfig] | None, **kwargs: Any)
 def _round_trip(keys: dict[str, bytes]) -> bool:
     sealed = encrypt(CANARY, table="check", pk=0, field="canary", keys=keys)
     return decrypt(sealed, table="check", pk=0, field="canary", keys=keys) == CANARY
+
+
+@register(Tags.compatibility)
+def plugins_load(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Tell of strategies of plug-ins that can't be used; the others trade all the same."""
+    del app_configs, kwargs
+    hint = "Mend or uninstall the plug-in; bots of its strategies hold back entries until then."
+    return [CheckWarning(problem, hint=hint, id="trading.W020") for problem in registry.problems()]
 
 
 @register(Tags.database)

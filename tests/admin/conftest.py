@@ -22,7 +22,9 @@ from risk.services import raise_block
 from risk.services.configs import save_guards
 from risk.services.killing import kill
 from strategies import services as bot_services
-from strategies.models import Bot
+from strategies.models import Bot, SignalSettings
+from strategies.pseudo.sets import SymbolSets
+from strategies.pseudo.store import grid_of, store
 
 AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
@@ -124,6 +126,8 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
         fee=0,
         at=AT,
     )
+    signals = SignalSettings.objects.create(account=account)
+    store(account.pk, "EURUSD", SymbolSets(grid_of(signals, 0.0001)), at=AT)
     AccountMarks.objects.create(
         account=account, at=AT, identifiers=[ticket], profits=[12.3], swaps=[-0.2], prices=[1.09], equity=10_012.1
     )

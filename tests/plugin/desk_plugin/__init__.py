@@ -1,0 +1,1 @@
+"""Strategies of somebody else, installed beside the site."""
