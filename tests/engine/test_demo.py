@@ -24,7 +24,8 @@ def test_the_demo_is_an_account_two_bots_and_a_login(tmp_path: Path, client: Any
     account = TradingAccount.objects.get()
     assert (account.desired_state, account.demo, account.broker) == ("running", True, "simulator")
     assert [b.desired_state for b in Bot.objects.all()] == ["running", "running"]
-    assert client.login(username=demo.user, password=demo.password)
+    entry = client.post("/admin/login/", {"username": demo.user, "password": demo.password, "next": "/admin/"})
+    assert entry.status_code == 302
     assert demo.password_file.stat().st_mode & 0o077 == 0
     assert read_truth(demo.state_file).balance == 10_000.0
 
