@@ -1,25 +1,21 @@
 """The Cycles Manager: profit, volume and completion of one account's cycles, every second (S0)."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from core.clock import Clock
-from core.numbers import CENT
-from cycles import selectors, services
+from cycles import integrity, selectors, services
 from cycles.domain import CycleFigures, kind_of
 from cycles.models import Cycle, CycleKind
-from events.services import record
 from orders.gate import Gate, fenced
 from orders.manager import OrdersManager
 from orders.models import Order
 from orders.selectors import intents_under_way, marks_of
 
 log = logging.getLogger("trading.cycles")
-
-REOPEN_WINDOW = timedelta(hours=24)
 
 
 @dataclass(slots=True)
@@ -37,9 +33,6 @@ class CycleStatistics:
     total_syncs: int = 0
     total_errors: int = 0
     quiet_passes: int = 0
-
-
-NOTHING = CycleFigures(Decimal(0), Decimal(0), 0)
 
 
 class CyclesManager:
@@ -74,10 +67,10 @@ class CyclesManager:
         changed = 0
         moved: list[tuple[Cycle, CycleFigures]] = []
         for cycle in cycles:
-            found = figures.get(cycle.pk, NOTHING)
+            found = figures.get(cycle.pk, integrity.NOTHING)
             if found.live_orders == 0 and cycle.pk not in under_way:
                 changed += self._complete(cycle, found, at)
-            elif _differs(cycle, found) or (cycle.pk in hedges and cycle.hedge_levels != hedges[cycle.pk]):
+            elif integrity.differ(cycle, found) or (cycle.pk in hedges and cycle.hedge_levels != hedges[cycle.pk]):
                 cycle.hedge_levels = hedges.get(cycle.pk, cycle.hedge_levels)
                 moved.append((cycle, found))
         if moved:
@@ -125,47 +118,19 @@ class CyclesManager:
         return found
 
     def validate(self) -> int:
-        """Repair relations: give orphaned orders back to their cycle, reopen cycles closed while an order is open.
+        """Repair relations and cycles closed by mistake; return how many (S0: every 30 s, and at start)."""
+        return self.examine(integrity.RELATIONS, fix=True).fixed
 
-        A closed cycle to which a late execution added money gets its figures anew.
-
-        The orders manager has compared the books with the broker in the same session, so an open order is open there.
-        """
-        at = self.clock.now()
-        account_id = self.gate.account_id
-        fixed = 0
-        for order_id, cycle_id in selectors.orphaned_orders(account_id):
-            with fenced(self.gate):
-                fixed += Order.objects.filter(pk=order_id, cycle__isnull=True).update(cycle_id=cycle_id)
-                record(
-                    kind="ORDER_ORPHAN_REPAIRED",
-                    level="warning",
-                    text="An order was given back to the cycle of its intent.",
-                    account_id=account_id,
-                    cycle_id=cycle_id,
-                    order_id=order_id,
-                    at=at,
-                )
+    def examine(self, names: Sequence[str], *, fix: bool) -> integrity.Verdict:
+        """Run some checks by name, against what the orders manager last saw at the broker. Raises KeyError."""
         seen = self.orders_manager.last
-        open_there = {p.identifier for p in seen.book.positions} if seen is not None else set()
-        for cycle_id in selectors.wrongly_closed(account_id, at - REOPEN_WINDOW):
-            identifiers = set(
-                Order.objects.filter(cycle_id=cycle_id, status="open").values_list("identifier", flat=True)
-            )
-            if identifiers & open_there:
-                with fenced(self.gate):
-                    fixed += services.reopen(cycle_id, why="an order of it is open at the broker", at=at)
-        misbooked = selectors.misbooked(account_id, at - REOPEN_WINDOW)
-        if misbooked:
-            with fenced(self.gate, "cycles.misbooked"):
-                services.write_figures(account_id, misbooked)
-        fixed += len(misbooked)
-        if fixed:
-            log.info("Fixed %d incorrectly closed cycles", fixed)
-            self.statistics.fixed_cycles += fixed
-        return fixed
-
-
-def _differs(cycle: Cycle, found: CycleFigures) -> bool:
-    cent = Decimal(str(CENT))
-    return abs(cycle.realized_profit - found.realized) >= cent or cycle.total_volume != found.volume
+        book = seen.book if seen is not None else None
+        there = None if book is None else {p.identifier for p in book.positions} | {o.ticket for o in book.orders}
+        scene = integrity.Scene(self.gate.account_id, there, self.clock.now())
+        verdict = integrity.examine(scene, gate=self.gate, names=names, fix=fix)
+        for problem in verdict.problems:
+            log.debug("Integrity (%s): %s", problem.check, problem.text)
+        if verdict.fixed:
+            log.info("Fixed %d incorrectly closed cycles", verdict.fixed)
+            self.statistics.fixed_cycles += verdict.fixed
+        return verdict

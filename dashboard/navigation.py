@@ -1,10 +1,13 @@
 """The sidebar: what a person may see, in the order in which a trader asks for it."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+
+from reconciliation.admin.desk import waiting_count
 
 # (title, symbol, name of the address)
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
@@ -17,6 +20,9 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Cycles", "cycle", "cycles_cycle"),
             ("Orders", "candlestick_chart", "orders_order"),
             ("Sets", "leaderboard", "strategies_pseudobook"),
+            ("Divergences", "rule", "reconciliation_divergence"),
+            ("Manual positions", "back_hand", "reconciliation_manualposition"),
+            ("Claims", "family_restroom", "reconciliation_claim"),
             ("Accounts", "account_balance", "accounts_tradingaccount"),
             ("Statistics", "query_stats", "statistics"),
         ),
@@ -44,6 +50,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Events", "history", "events_event"),
             ("Audit", "policy", "events_auditentry"),
             ("Snapshots", "photo_camera", "accounts_accountsnapshot"),
+            ("Compared books", "difference", "reconciliation_booksnapshot"),
+            ("Settled by people", "checklist", "reconciliation_divergencestep"),
         ),
     ),
     (
@@ -55,6 +63,9 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Hosts", "dns", "engine_enginehost"),
             ("Leases", "key", "engine_lease"),
             ("Commands", "terminal", "events_command"),
+            ("Checks", "fact_check", "reconciliation_accountcheck"),
+            ("Policies", "gavel", "reconciliation_policyrule"),
+            ("Thresholds", "straighten", "reconciliation_thresholdrule"),
             ("Symbols", "currency_exchange", "accounts_symbol"),
             ("Brokers", "hub", "brokers"),
         ),
@@ -71,6 +82,9 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 )
 
 FIXED = ("engine-room", "admin:index", "live", "statistics", "brokers")
+
+# What stands beside an entry, by name of its address
+BADGES: Mapping[str, Callable[[HttpRequest], str]] = {"reconciliation_divergence": waiting_count}
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -92,7 +106,10 @@ def _item(request: HttpRequest, title: str, icon: str, name: str) -> dict[str, A
     except NoReverseMatch:
         return None
     active = request.path == link or (name != "admin:index" and request.path.startswith(link))
-    return {"title": title, "icon": icon, "link": link, "active": active}
+    item = {"title": title, "icon": icon, "link": link, "active": active}
+    if name in BADGES:
+        item |= {"badge": BADGES[name](request), "badge_variant": "warning"}
+    return item
 
 
 def _may_see(request: HttpRequest, name: str) -> bool:

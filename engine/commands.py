@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from brokers.doctor import Grade
+from cycles.integrity import CHECKS
 from engine.settling import settle_divergence
 from events.selectors import waiting_commands
 from events.services import finish_command
@@ -27,6 +28,15 @@ def force_order_sync(session: "AccountSession", args: Args) -> str:
 def validate_cycles(session: "AccountSession", args: Args) -> str:
     """Check and repair the relations of cycles and orders now."""
     return f"{session.cycles.validate()} repaired"
+
+
+def integrity(session: "AccountSession", args: Args) -> str:
+    """Run integrity checks by name (all without names), with `fix` repairing; returns what was found as JSON."""
+    names = args.get("checks") or list(CHECKS)
+    unknown = sorted(set(names) - set(CHECKS))
+    if unknown:
+        raise ValueError(f"checks: there is no {', '.join(unknown)}; known: {', '.join(CHECKS)}")
+    return json.dumps(session.cycles.examine(names, fix=bool(args.get("fix"))).as_json())
 
 
 def examine(session: "AccountSession", args: Args) -> str:
@@ -65,6 +75,7 @@ COMMANDS: dict[str, Callable[["AccountSession", Args], str]] = {
     "get_cycle_statistics": cycle_statistics,
     "state_changed": state_changed,
     "examine": examine,
+    "integrity": integrity,
     "reconcile": reconcile,
     SETTLE_COMMAND: settle_divergence,
 }

@@ -36,6 +36,8 @@ def why_not(row: Divergence, action: Action) -> str | None:
     match action:
         case Action.ACCEPT_BROKER if kind in STRANGERS:
             return "The broker has a position that the books do not know: adopt it, or mark it as manual."
+        case Action.ACCEPT_BROKER if kind is Kind.UNKNOWN_OUTCOME:
+            return "Settle it on the page of its intent: that needs a manager."
         case Action.ADOPT | Action.MANUAL if kind not in STRANGERS:
             return "Only a position that the books do not know can be adopted or marked as manual."
         case Action.ACCEPT_OURS:
@@ -72,7 +74,7 @@ def _why_not_undo(row: Divergence) -> str | None:
 
 
 # Kinds whose acceptance changed books that nothing can change back
-BOOKED = (Kind.MISSING_AT_BROKER, Kind.PROFIT, Kind.BALANCE, Kind.UNKNOWN_OUTCOME)
+BOOKED = (Kind.MISSING_AT_BROKER, Kind.PROFIT, Kind.BALANCE)
 
 
 def preview(row: Divergence, action: Action) -> list[str]:
@@ -120,11 +122,6 @@ def _preview_broker(row: Divergence, kind: Kind) -> list[str]:
             return [f"The order books {row.theirs.get('net')} as its deals say, instead of {row.ours.get('net')}."]
         case Kind.BALANCE:
             return [f"A balance of {row.theirs.get('balance')} is right as it is. {again}"]
-        case Kind.UNKNOWN_OUTCOME:
-            return [
-                "The request counts as settled by you: nothing came of it.",
-                "Should it turn out to be executed, it is adopted and told as a late execution.",
-            ]
         case Kind.CLOSED_BY_BROKER | Kind.LATE_EXECUTION:
             return ["You have seen it. Nothing else changes."]
     return [f"What the broker has on #{row.ticket} is right. Nothing is sent. {again}"]

@@ -230,7 +230,7 @@ def divergences_of(expected: Expected, position: Position, *, pip: float, limits
             apart = pips_apart(ours, theirs, pip)
             if not ours or not theirs:
                 rule = f"{name} removed at the broker" if ours else f"{name} set at the broker"
-                add(kind, Severity.WARNING, rule, theirs, apart, 0.0)
+                add(kind, Severity.WARNING, rule, theirs, 0.0, 0.0)
             elif apart > limits.stops_pips:
                 add(kind, Severity.WARNING, f"{name} differs by {apart:g} pips", theirs, apart, limits.stops_pips)
             else:

@@ -158,6 +158,14 @@ class Divergence(models.Model):
         return domain.Kind(self.kind).s3_code
 
 
+class ManualPosition(Divergence):
+    """A foreign position that is at a broker now, for a page of its own (`selectors.manual_positions`)."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "manual position"
+
+
 class DivergenceStep(models.Model):
     """What somebody did with a divergence, and why. A fact: the audit trail of the desk."""
 

@@ -9,7 +9,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from cycles.models import Cycle, CycleStatus
+from cycles.models import Cycle, CycleKind, CycleStatus
 from orders.adopting import GIVEN_UP
 from orders.models import Deal, IntentState, Order, OrderIntent
 from reconciliation.domain import Expected, Held, Kind, Policy, Severity, Thresholds, Treatment, default_policy
@@ -168,9 +168,13 @@ def magics_of(account_id: int) -> dict[int, int]:
 
 
 def adoptive_cycles(account_id: int) -> dict[tuple[int, str, str], Cycle]:
-    """Return each bot's newest open cycle by (magic, symbol in lower case, side)."""
+    """Return each bot's newest open cycle by (magic, symbol in lower case, side); a hedging one takes both sides."""
     rows = Cycle.objects.filter(account_id=account_id, status=CycleStatus.OPEN).select_related("bot").order_by("id")
-    return {(c.bot.magic, c.symbol.casefold(), c.side): c for c in rows}
+    return {
+        (c.bot.magic, c.symbol.casefold(), side): c
+        for c in rows
+        for side in (("buy", "sell") if c.kind == CycleKind.HEDGE else (c.side,))
+    }
 
 
 def treatments(account_id: int) -> dict[Kind, Treatment]:

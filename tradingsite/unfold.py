@@ -30,6 +30,7 @@ def unfold_settings() -> dict[str, Any]:
         "SITE_FAVICONS": [
             {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("dashboard/icon.svg")}
         ],
+        "SCRIPTS": [lambda request: static("reconciliation/count.js")],
         "SHOW_HISTORY": True,
         "SHOW_VIEW_ON_SITE": False,
         "ENVIRONMENT": "tradingsite.unfold.environment_badge",

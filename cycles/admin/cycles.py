@@ -2,15 +2,35 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanWidget
 
 from accounts.admincells import STATES, moment, money, projection_of, worst_case_text
-from accounts.adminkit import FactAdmin, ScopedRelatedFilter, display
+from accounts.adminkit import CLOCK, DialogForm, FactAdmin, ScopedRelatedFilter, display, person, post_dialog
+from accounts.models import TradingAccount
+from accounts.permissions import accounts_of
 from cycles.admin.story import legs_table, timeline_table
+from cycles.integrity import CHECKS
 from cycles.models import Cycle
+from events.services import ask
+
+
+class IntegrityDialog(DialogForm):
+    """Asks what is to be checked; offers the accounts on which the person may trade."""
+
+    account = forms.ModelChoiceField(TradingAccount.objects.none(), widget=UnfoldAdminSelectWidget)
+    check = forms.ChoiceField(
+        required=False, choices=[("", "Everything"), *((n, n) for n in CHECKS)], widget=UnfoldAdminSelectWidget
+    )
+    fix = forms.BooleanField(required=False, label="Repair what can be repaired", widget=UnfoldBooleanWidget)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["account"].queryset = accounts_of(kwargs["request"].user, "trader")  # type: ignore[attr-defined]
 
 
 @admin.register(Cycle)
@@ -41,6 +61,7 @@ class CycleAdmin(FactAdmin[Cycle]):
     list_select_related = ("account", "bot")
     ordering = ("-opened_at", "-id")
     change_form_outer_after_template = "cycles/story.html"
+    actions_list = ("check_integrity",)
     fieldsets = (
         (None, {"fields": ("bot", "account", "symbol", "side", "status", "kind")}),
         (
@@ -107,3 +128,16 @@ class CycleAdmin(FactAdmin[Cycle]):
         cycle = self.visible_row(request, object_id)
         story = {"legs_table": legs_table(cycle), "timeline_table": timeline_table(cycle)}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **story})
+
+    @post_dialog(
+        label="Check integrity",
+        question="The engine checks cycles, orders and broker against each other now; Commands shows the answer.",
+        button="Check now",
+        path="integrity",
+        icon="rule",
+        form=IntegrityDialog,
+    )
+    def check_integrity(self, request: HttpRequest, row: None, account: TradingAccount, check: str, fix: bool) -> str:
+        args = {"checks": [check] if check else [], "fix": fix}
+        ask(account_id=account.pk, kind="integrity", args=args, by=person(request), at=CLOCK.now())
+        return f"The engine was asked to check {check or 'everything'} on {account.name}."

@@ -12,7 +12,6 @@ from events.audit import record_change
 from events.services import ask
 from orders.booking import book_figures
 from orders.models import CloseReason, Order, OrderStatus
-from orders.services import settle
 from reconciliation.actions import Action, why_not
 from reconciliation.domain import Kind
 from reconciliation.models import Divergence, DivergenceStep, Ending, SavedFilter, State
@@ -63,11 +62,6 @@ def accept_broker(*, divergence: Divergence, why: str, by: User, at: datetime) -
             book_figures(row.account_id, [row.identifier])
         case Kind.BALANCE:
             keep_balance_offset(row.account_id, float(row.theirs["offset"]))
-        case Kind.UNKNOWN_OUTCOME:
-            assert row.intent_id is not None
-            settled = settle(intent_id=row.intent_id, reason=why, by=by, at=at)
-            if not settled:
-                raise ValidationError("Its outcome is known by now; look at the intent.")
     _close(row, Ending.ACCEPTED, why=why, by=by, at=at)
     _leave_step(row, Action.ACCEPT_BROKER, why, by=by, at=at)
     return row

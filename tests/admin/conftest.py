@@ -17,6 +17,15 @@ from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
 from events.models import Command, Event
 from orders.models import AccountMarks, Deal, IntentHistory, Order, OrderIntent
+from reconciliation.models import (
+    AccountCheck,
+    BookSnapshot,
+    Claim,
+    Divergence,
+    DivergenceStep,
+    PolicyRule,
+    ThresholdRule,
+)
 from risk.models import Block, DayStart, EquityPeak, GuardAlarm, LiveRequest, NewsEvent, RiskProjection
 from risk.services import raise_block
 from risk.services.configs import save_guards
@@ -129,7 +138,13 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
     signals = SignalSettings.objects.create(account=account)
     store(account.pk, "EURUSD", SymbolSets(grid_of(signals, 0.0001)), at=AT)
     AccountMarks.objects.create(
-        account=account, at=AT, identifiers=[ticket], profits=[12.3], swaps=[-0.2], prices=[1.09], equity=10_012.1
+        account=account,
+        at=AT,
+        identifiers=[ticket, ticket + 7],
+        profits=[12.3, 1.0],
+        swaps=[-0.2, 0.0],
+        prices=[1.09, 1.09],
+        equity=10_012.1,
     )
     AccountSnapshot.objects.create(
         account=account,
@@ -146,6 +161,42 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
     ServerOffset.objects.create(account=account, since=AT, seconds=7200)
     Lease.objects.create(account=account, holder="host:runner:1", token=3, expires_at=AT)
     EngineState.objects.create(account=account, status="running", statistics={"jobs": {}}, updated_at=AT)
+    snapshot = BookSnapshot.objects.create(
+        account=account, at=AT, balance=1, equity=1, unrealized_pnl=0, total_open_volume=0, broker=[], books=[]
+    )
+    divergence = Divergence.objects.create(
+        account=account,
+        kind="unmatched",
+        key=f"unmatched:{ticket + 7}",
+        mark="1",
+        severity=1,
+        identifier=ticket + 7,
+        ticket=ticket + 7,
+        symbol="EURUSD",
+        rule="opened by hand or by another program",
+        theirs={
+            "ticket": ticket + 7,
+            "symbol": "EURUSD",
+            "side": "buy",
+            "volume": 0.1,
+            "price": 1.1,
+            "sl": 0.0,
+            "tp": 0.0,
+            "magic": 0,
+            "comment": "",
+            "opened_at": AT.isoformat(),
+        },
+        policy="alert",
+        automatic="none",
+        snapshot=snapshot,
+        opened_at=AT,
+        updated_at=AT,
+    )
+    DivergenceStep.objects.create(divergence=divergence, at=AT, action="note", text="mine")
+    Claim.objects.create(account=account, order=order, cycle=cycle, at=AT, why="mine")
+    PolicyRule.objects.create(account=account, kind="unmatched", policy="ignore")
+    ThresholdRule.objects.create(account=account, symbol="EURUSD")
+    AccountCheck.objects.create(account=account, checked_at=AT)
     raise_block(account_id=account.pk, bot_id=bot.pk, cause="person", reason="news at 14:30", at=AT)
     fill_risk(account, bot)
     return cycle, order, intent

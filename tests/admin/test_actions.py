@@ -13,6 +13,7 @@ from accounts.models import ApiToken, LoginSession, TradingAccount
 from accounts.selectors import password_of
 from events.models import Command, Event
 from orders.models import IntentHistory, OrderIntent
+from reconciliation.models import Claim, Divergence
 from risk.models import Block, GuardAlarm, KillSwitch, LiveRequest
 from tests.admin.conftest import Desk
 
@@ -75,6 +76,9 @@ def address(desk: Desk, label: str, name: str, on_row: bool) -> str:
         "risk.GuardAlarm": GuardAlarm.objects.filter(account=desk.account).values_list("pk", flat=True).first(),
         "risk.LiveRequest": LiveRequest.objects.filter(account=desk.account).values_list("pk", flat=True).first(),
         "risk.KillSwitch": KillSwitch.objects.filter(account=desk.account).values_list("pk", flat=True).first(),
+        "reconciliation.Divergence": Divergence.objects.get(account=desk.account).pk,
+        "reconciliation.ManualPosition": Divergence.objects.get(account=desk.account).pk,
+        "reconciliation.Claim": Claim.objects.get(account=desk.account).pk,
         "accounts.LoginSession": LoginSession.objects.filter(session_key="k").values_list("pk", flat=True).first(),
     }
     return reverse(f"admin:{name}", args=(rows[label],) if on_row else ())

@@ -135,7 +135,17 @@ def run_command(*arguments: str) -> tuple[int, str]:
     return 0, out.getvalue()
 
 
-def test_the_command_compares_an_account_that_no_engine_runs(held: World) -> None:
+@pytest.fixture
+def let_go(held: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world whose engine is gone; commands live in its time."""
+    from engine.management.commands import reconcile
+
+    monkeypatch.setattr(reconcile, "CLOCK", held.clock)
+    return held
+
+
+def test_the_command_compares_an_account_that_no_engine_runs(let_go: World) -> None:
+    held = let_go
     by_hand(held, action=1, volume=0.5, type=1)
     held.crash()
     code, text = run_command("--once", "--json", "--account", "Sim")
@@ -148,7 +158,8 @@ def test_the_command_compares_an_account_that_no_engine_runs(held: World) -> Non
     assert "2 positions, 1 orders, 1 matched; 1 unmatched; 0 open" in text
 
 
-def test_the_command_says_which_account_could_not_be_compared_and_compares_the_others(held: World) -> None:
+def test_the_command_says_which_account_could_not_be_compared_and_compares_the_others(let_go: World) -> None:
+    held = let_go
     held.crash()
     account_services.create_account(name="Broken", login=9, server="Nowhere", at=START)
     code, text = run_command("--once")

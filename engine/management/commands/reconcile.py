@@ -7,13 +7,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.models import TradingAccount
-from core.clock import SystemClock
+from core.clock import Clock, SystemClock
 from core.ids import SystemIds
 from engine.reconciling import reconcile_account
+from engine.visiting import chosen_accounts
 from reconciliation.scheduler import AccountRecord, ReconciliationScheduler
 
 EQUAL, DIVERGENT, FAILED = 0, 2, 3
+CLOCK: Clock = SystemClock()
 
 
 class Command(BaseCommand):
@@ -34,8 +35,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make one round, or rounds until Ctrl-C."""
-        accounts = self._accounts(options["account"])
-        clock, ids = SystemClock(), SystemIds()
+        try:
+            accounts = chosen_accounts(options["account"])
+        except LookupError as problem:
+            raise CommandError(str(problem)) from None
+        clock, ids = CLOCK, SystemIds()
         scheduler = ReconciliationScheduler(
             lambda pk: reconcile_account(pk, clock=clock, ids=ids, dry_run=options["dry_run"]),
             lambda: list(accounts),
@@ -63,15 +67,6 @@ class Command(BaseCommand):
             raise SystemExit(FAILED)
         if any(r.last.get("open") for r in records):
             raise SystemExit(DIVERGENT)
-
-    def _accounts(self, wanted: list[str] | None) -> dict[int, str]:
-        every = list(TradingAccount.objects.order_by("name"))
-        chosen = {a.pk: a.name for a in every if not wanted or a.name in wanted or str(a.login) in wanted}
-        known = ", ".join(a.name for a in every) or "none yet"
-        missing = [w for w in wanted or () if not any(w in (a.name, str(a.login)) for a in every)]
-        if missing or not chosen:
-            raise CommandError(f"There is no account {', '.join(map(repr, missing)) or 'yet'}; known: {known}.")
-        return chosen
 
     def _tell(self, records: dict[str, AccountRecord], *, as_json: bool) -> None:
         if as_json:
