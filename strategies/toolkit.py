@@ -14,6 +14,7 @@ from strategies.domain import (
     CloseCycle,
     CycleView,
     Decision,
+    EveryTick,
     Leg,
     NetReached,
     OpenCycle,
@@ -92,14 +93,21 @@ def average_entry(legs: tuple[Leg, ...]) -> float:
     return sum(leg.price_open * leg.volume for leg in legs) / sum(leg.volume for leg in legs)
 
 
-def fitting_volume(lots: float, side: Side, answer: Answer, *, change: str = "lot_size") -> float | None:
-    """Floor a volume to the symbol's step; refuse, naming the parameter to change, what the broker would not take."""
+def fitting_volume(
+    lots: float, side: Side, answer: Answer, *, change: str = "lot_size", moves: bool = False
+) -> float | None:
+    """Floor a volume to the symbol's step; refuse, naming the parameter to change, what the broker would not take.
+
+    A volume that `moves` with the price may fit at any next one, so after a refusal every price has to be looked at.
+    """
     spec = answer.view.spec
     volume = spec.volume(lots)
     if spec.volume_min <= volume <= spec.volume_max:
         return volume
     detail = f"{lots:g} lots: {spec.name} takes {spec.volume_min:g} to {spec.volume_max:g}; change {change}"
     answer.refuse("volume", detail, side)
+    if moves:
+        answer.watches.append(EveryTick())
     return None
 
 
@@ -161,11 +169,12 @@ def enter(
     memory: Mapping[str, Any] | None = None,
     near: Callable[[], bool] | None = None,
     change: str = "lot_size",
+    lots_follow_equity: bool = False,
 ) -> bool:
     """Open a cycle when limits, cooldown, distance (`near`), spread, blocks and volume allow; else say why not."""
     if not _may_enter(side, limits, answer, near):
         return False
-    volume = fitting_volume(lots, side, answer, change=change)
+    volume = fitting_volume(lots, side, answer, change=change, moves=lots_follow_equity and bool(answer.view.cycles))
     if volume is None:
         return False
     spec = answer.view.spec

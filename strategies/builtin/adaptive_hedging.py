@@ -174,7 +174,8 @@ def _hedge(cycle: CycleView, params: AdaptiveHedgingParams, answer: Answer) -> N
     now = _zone(view, params) or (zone, beyond)
     zone, beyond = max(zone, now[0]), max(beyond, now[1])
     lots = hedge_volume(cycle, side, beyond, params.target_profit, view)
-    volume = fitting_volume(min(lots, params.max_volume), side, answer, change="lot_size, target_profit or exit_atr")
+    lots = min(lots, params.max_volume)
+    volume = fitting_volume(lots, side, answer, change="lot_size, target_profit or exit_atr", moves=True)
     if volume is not None:
         memory = {"zone": zone, "exit": beyond, "anchor": _anchor(cycle)}
         answer.actions.append(AddLeg(cycle.id, level, side, volume, f"hedge level {level}", memory=memory))

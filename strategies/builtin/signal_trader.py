@@ -126,6 +126,7 @@ def _enter(params: SignalTraderParams, answer: Answer) -> None:
         tp=_first_target(best, price, params, view),
         memory={"set": best.key, "follow": 0.5 * best.take_profit if best.trailing else 0.0},
         change="risk_percent or lot_size",
+        lots_follow_equity=params.sizing != "fixed",
     )
 
 

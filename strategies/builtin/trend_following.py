@@ -43,5 +43,5 @@ def trend_following(view: View, params: TrendFollowingParams) -> Decision:
     elif side is not None and distance is not None:
         lots = risk_lots(params.risk_percent, distance, view)
         stop = opening_price(side, view) - side.sign * distance
-        enter(side, lots, params, answer, sl=stop, change="risk_percent or stop_atr")
+        enter(side, lots, params, answer, sl=stop, change="risk_percent or stop_atr", lots_follow_equity=True)
     return answer.decision()

@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from backtesting.domain import BacktestError
 from backtesting.history import History
@@ -25,6 +25,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "resting": {"strategy": "cycle-trader", **GRID, "pending": True, "take_profit": 9.0, "lot_mode": "multiply"},
     "signal": {"strategy": "cycle-trader", **GRID, "direction": "signal", "stop_loss_money": 15.0, "max_spread": 1.2},
     "atr": {"strategy": "cycle-trader", **GRID, "distance_mode": "atr", "atr_multiple": 2.0},
+    "hedging": {"strategy": "adaptive-hedging"},
     "scalping": {"strategy": "scalping"},
     "trend": {"strategy": "trend-following"},
 }  # fmt: skip
@@ -33,6 +34,7 @@ PLANS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", PLANS)
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**31), balance=st.sampled_from([150.0, 10_000.0]))
+@example(seed=79261, balance=10_000.0)  # a hedge that is too small for the broker until the price has moved on
 def test_jumping_comes_to_the_same_as_asking_at_every_tick(name: str, seed: int, balance: float) -> None:
     prices, asked_for = history(seed, 250), plan(balance=balance, **PLANS[name])
     jumping, every = (Replay(asked_for, prices, every_tick=every).run() for every in (False, True))
