@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import hypothesis
 import psutil
 import psycopg
 import pytest
@@ -20,6 +21,9 @@ from tests.world import World
 from tradingsite import postgres
 
 _stack = ExitStack()
+# How long an example takes says more about the machine, and about what is being compiled, than about the code
+hypothesis.settings.register_profile("desk", deadline=None)
+hypothesis.settings.load_profile("desk")
 
 
 def pytest_configure(config: pytest.Config) -> None:
