@@ -36,6 +36,11 @@ FACTS = {
     "daystart",
     "liverequest",
     "riskprojection",
+    "booksnapshot",
+    "claim",
+    "divergence",
+    "divergencestep",
+    "manualposition",
     "newsevent",
 }
 OF_NO_ACCOUNT = {
@@ -47,11 +52,6 @@ OF_NO_ACCOUNT = {
     "apitoken",
     "apirequest",
     "newsevent",
-    "booksnapshot",
-    "claim",
-    "divergence",
-    "divergencestep",
-    "manualposition",
 }
 # Rows of people, who see their own
 OWN = {"apitoken"}
