@@ -26,12 +26,12 @@ from strategies.models import Bot
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
-NOW = SystemClock().now()
 
 
 @pytest.fixture
 def clock() -> VirtualClock:
-    return VirtualClock(NOW)
+    """Begin now, and not when the module was read: rows and processes of this moment are not to be of the future."""
+    return VirtualClock(SystemClock().now())
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_status_shows_what_is_wrong_and_ends_with_a_code(world: World, capsys: A
 def test_capacity_is_set_for_a_known_host(capsys: Any) -> None:
     with pytest.raises(CommandError, match=r"none, start `manage\.py runengine`"):
         call_command("engine", "capacity", "4")
-    EngineHost.objects.create(host="a", runners=2, seen_at=NOW)
+    EngineHost.objects.create(host="a", runners=2, seen_at=SystemClock().now())
     assert run("capacity", "4", capsys=capsys) == {"host": "a", "runners_wanted": 4}
     assert EngineHost.objects.get().runners_wanted == 4
     call_command("engine", "capacity", "0")
