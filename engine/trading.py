@@ -29,17 +29,7 @@ from risk.domain import Approved, Ask, Standing, Vetoed, entry_objection, review
 from risk.selectors import flattened_bots
 from risk.services import lift_cause, raise_block
 from strategies import registry
-from strategies.domain import (
-    Action,
-    AddLeg,
-    ChangeLeg,
-    CloseCycle,
-    CloseLeg,
-    Decision,
-    OpenCycle,
-    View,
-    Watch,
-)
+from strategies.domain import Action, AddLeg, ChangeLeg, CloseCycle, CloseLeg, Decision, OpenCycle, Refusal, View, Watch
 from strategies.models import Bot
 
 ACTIONS_MAX = 20
@@ -47,7 +37,7 @@ DECISION_SECONDS = 5.0
 # A bot whose strategy hung is asked again only so much later: its account has other work
 HUNG_PAUSE_SECONDS = 60.0
 # Codes of refusals that no price and no time will lift
-NEEDS_A_PERSON = frozenset({"volume"})
+NEEDS_A_PERSON = frozenset({"volume", "worst_case"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +93,7 @@ class Trader:
         # Requests of the current round of which nobody knows what came
         self._doubts = 0
         self._due: dict[int, float] = {}
-        self._said: dict[Instance, set[str]] = {}
+        self._said: set[tuple[int | None, str, str]] = set()
 
     def bots(self) -> list[Bot]:
         """Read the bots that are to be asked: running ones, and paused ones for their exits; none that is flattened."""
@@ -193,11 +183,11 @@ class Trader:
         if decision is None:
             return False
         asked = self.asked[Instance(bot.pk, symbol)] = Asked(view, decision, decision.watches)
-        self._say_what_needs_a_person(bot, symbol, decision)
         sent = 0
         for action in decision.actions[:ACTIONS_MAX]:
             trace = trace_of(quote, woken_by, action)
             sent += self._carry_out(bot, symbol, action, view, standing, asked, trace)
+        self._say_what_needs_a_person(bot, symbol, asked)
         return sent > 0
 
     def _view(self, bot: Bot, symbol: str, standing: Standing, current: Round) -> View:
@@ -245,11 +235,12 @@ class Trader:
         self._unpark(bot, "strategy", "the strategy answers again", current)
         return decision
 
-    def _say_what_needs_a_person(self, bot: Bot, symbol: str, decision: Decision) -> None:
-        """Tell once, in the journal, of refusals that last until somebody changes the configuration."""
-        details = {r.detail for r in decision.refusals if r.code in NEEDS_A_PERSON}
-        new = details - self._said.get(Instance(bot.pk, symbol), set())
-        self._said[Instance(bot.pk, symbol)] = details
+    def _say_what_needs_a_person(self, bot: Bot, symbol: str, asked: Asked) -> None:
+        """Tell once a configuration, in the journal, of what is refused until somebody changes it."""
+        refused: tuple[Refusal | Vetoed, ...] = (*asked.decision.refusals, *asked.vetoes)
+        found = {(bot.config_id, symbol, r.code): r.detail for r in refused if r.code in NEEDS_A_PERSON}
+        new = [detail for key, detail in found.items() if key not in self._said]
+        self._said.update(found)
         for detail in sorted(new):
             with fenced(self.gate):
                 record(

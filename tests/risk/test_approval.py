@@ -1,6 +1,7 @@
 """Only the review approves, only what it approved is planned, and only what was planned is sent."""
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.world import START, World
 
 ROOT = Path(__file__).resolve().parents[2]
 # Who may call the makers of the two types, and the gateway
+# For scripts and tools, by S2's names
+TOOLS = "brokers/instances.py"
 ALLOWED = {"approve": {"risk/domain/review.py"}, "planned": {"orders/services.py"}}
 
 
@@ -79,4 +82,15 @@ def test_nobody_else_calls_the_makers_or_the_gateways_send() -> None:
                 found["gateway.send"].add(name)
     assert found["approve"] == ALLOWED["approve"]
     assert found["planned"] == ALLOWED["planned"]
-    assert found["gateway.send"] <= {"orders/sending.py"}
+    assert found["gateway.send"] == {"orders/sending.py", TOOLS}
+
+
+def test_what_tools_send_with_is_out_of_the_products_reach() -> None:
+    """`brokers.instances` sends for scripts without review and intent: nothing of the product may import it."""
+    sources = (
+        path for path in ROOT.rglob("*.py") if not path.relative_to(ROOT).parts[0].startswith((".", "var", "tests"))
+    )
+    users = [
+        path for path in sources if re.search(r"\bbrokers\.instances|brokers import .*instances", path.read_text())
+    ]
+    assert users == []

@@ -223,6 +223,7 @@ def test_a_withdrawal_whose_deal_comes_late_does_not_close_anything(world: World
 def test_the_peak_is_computed_again_from_snapshots_and_deals(world: World) -> None:
     from risk.peaks import rebuilt
 
+    configure(world)
     world.bot(**ONE_LOT)
     world.run(3)
     for pips in (30, -10, 25, 15):
@@ -274,3 +275,11 @@ def test_a_guard_that_fails_means_no_entries_and_exits_go_on(world: World, monke
     broken["now"] = False
     world.run(25)
     assert OrderIntent.objects.filter(kind="open").count() == 2
+
+
+def test_a_bot_that_its_worst_case_keeps_out_says_so_once(world: World) -> None:
+    world.bot(**ONE_LOT)
+    world.run(10)
+    assert not world.open_orders()
+    (told,) = Event.objects.filter(kind="ENTRY_REFUSED")
+    assert "stop-out" in told.text
