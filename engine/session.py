@@ -124,7 +124,7 @@ class AccountSession:
             Job("cycles", 1.0, self.cycles.run),
             Job("guards", 1.0, self._guards, backoff_longest=2.0),
             Job("trade", 0.1, self._trade),
-            Job("signals", PASS_SECONDS, lambda: self.signals.run(self.trader.symbols)),
+            Job("signals", PASS_SECONDS, lambda: self.signals.run(self.trader.followed)),
             Job("projection", PROJECTION_SECONDS, self.projector.run),
             Job("clock", CLOCK_LOOK_SECONDS, self._clock_skew),
             Job("winding down", 1.0, self._wind_down),

@@ -72,7 +72,7 @@ class Signals:
         wanted = sorted(set(symbols))
         for gone in set(self._followed) - set(wanted):
             del self._followed[gone]
-        self._complete = bool(wanted) and all(self._is_live(symbol) for symbol in wanted)
+        self._complete = all(self._is_live(symbol) for symbol in wanted)
         due = [*self._loading(wanted), *self._behind(wanted)]
         unread: ReadError | None = None
         for symbol in due:

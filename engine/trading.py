@@ -31,6 +31,7 @@ from risk.services import lift_cause, raise_block
 from strategies import registry
 from strategies.domain import Action, AddLeg, ChangeLeg, CloseCycle, CloseLeg, Decision, OpenCycle, Refusal, View, Watch
 from strategies.models import Bot
+from strategies.selectors import follows_signals
 
 ACTIONS_MAX = 20
 DECISION_SECONDS = 5.0
@@ -84,6 +85,7 @@ class Trader:
             account_id=account_id, gateway=gateway, market=market, gate=gate, clock=clock, stages=stages
         )
         self.symbols: frozenset[str] = frozenset()
+        self.followed: frozenset[str] = frozenset()
         self.guards = guards
         self.asked: dict[Instance, Asked] = {}
         self.sent = 0
@@ -96,17 +98,15 @@ class Trader:
         self._said: set[tuple[int | None, str, str]] = set()
 
     def bots(self) -> list[Bot]:
-        """Read the bots that are to be asked: running ones, and paused ones for their exits; none that is flattened."""
+        """Read the bots to ask: running ones, and paused ones for their exits; none that is frozen or flattened."""
         flattened = flattened_bots(self.account_id)
-        rows = Bot.objects.filter(
-            account_id=self.account_id, desired_state__in=("running", "paused"), config__isnull=False
+        rows = not_frozen(Bot.objects.filter(account_id=self.account_id, config__isnull=False)).filter(
+            desired_state__in=("running", "paused")
         )
         found = [b for b in rows.select_related("config", "account").order_by("id") if not {None, b.pk} & flattened]
         self.symbols = frozenset(symbol for bot in found for symbol in bot.symbols)
+        self.followed = frozenset(symbol for bot in found if follows_signals(bot) for symbol in bot.symbols)
         return found
-        bots = Bot.objects.filter(account_id=self.account_id, config__isnull=False)
-        asked = not_frozen(bots).filter(desired_state__in=("running", "paused"))
-        return list(asked.select_related("config", "account").order_by("id"))
 
     def run(self) -> int | None:
         """Ask every bot whose interval has passed; return the number of requests sent, None when no bot was due."""

@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from brokers.simulator.recordings.lines import TIME_NAMES, HistoryError
+from core.compiled import kernel
 
 DIGITS_MAX = 8
 # What the scan found wrong with a line; 0 is nothing
@@ -83,7 +83,7 @@ def _time_of(cell: str, name: str) -> tuple[int, int, int, int, int, int]:
     raise HistoryError(f"{name}: line 2: write times as 2026-03-29T02:30:00 in UTC (or with +00:00), not {cell[:40]!r}")
 
 
-@njit(cache=True)
+@kernel()
 def _digits(data, at, count):  # type: ignore[no-untyped-def]
     """Return the number that `count` digits write, -1 when they are none."""
     value = 0
@@ -94,7 +94,7 @@ def _digits(data, at, count):  # type: ignore[no-untyped-def]
     return value
 
 
-@njit(cache=True)
+@kernel()
 def _days(year, month, day):  # type: ignore[no-untyped-def]
     """Return the days since 1970-01-01 (H. Hinnant, days_from_civil)."""
     year -= month <= 2
@@ -104,7 +104,7 @@ def _days(year, month, day):  # type: ignore[no-untyped-def]
     return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
 
 
-@njit(cache=True)
+@kernel()
 def _epoch(data, begin, time):  # type: ignore[no-untyped-def]
     """Return the epoch seconds that a cell writes; -1 when it can't be read, -7 for a year out of range."""
     year, month = _digits(data, begin + time[0], 4), _digits(data, begin + time[1], 2)
@@ -121,7 +121,7 @@ def _epoch(data, begin, time):  # type: ignore[no-untyped-def]
     return _days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second
 
 
-@njit(cache=True)
+@kernel()
 def _decimal(data, begin, end, separator, digits_max):  # type: ignore[no-untyped-def]
     """Return the whole number and the decimals that a cell writes; decimals -1 when it can't be read."""
     value, decimals, point, seen, sign = 0, 0, False, 0, 1
@@ -144,7 +144,7 @@ def _decimal(data, begin, end, separator, digits_max):  # type: ignore[no-untype
     return sign * value, decimals if seen > 0 else -1
 
 
-@njit(cache=True)
+@kernel()
 def _line(data, at, stop, time, time_column, columns, separator, digits_max, row):  # type: ignore[no-untyped-def]
     """Fill one row; return the number of the line's problem and the most decimals of its prices."""
     column, here, found, most = 0, at, 0, 0
@@ -174,7 +174,7 @@ def _line(data, at, stop, time, time_column, columns, separator, digits_max, row
     return (0 if found == 5 + (columns[4] >= 0) else 3), most
 
 
-@njit(cache=True)
+@kernel()
 def scan(data, time, time_column, columns, separator, digits_max, rows, wrong):  # type: ignore[no-untyped-def]
     """Turn whole lines into rows of epoch seconds, four prices and a volume, as integers of 10^-digits_max.
 

@@ -5,11 +5,12 @@ offsets below; `closes` and the windows are rings.
 """
 
 import numpy as np
-from numba import njit
 
-kernel = njit(cache=True, nogil=True, error_model="numpy")
+from core.compiled import kernel as compiled
+
+kernel = compiled(nogil=True, error_model="numpy")
 # Only comparisons may be reordered here: sums must come out the same wherever the step is inlined
-comparing = njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz"})
+comparing = compiled(nogil=True, error_model="numpy", fastmath={"nnan", "nsz"})
 
 DIRECTION, MOVE, ACTIVE, OPTIMAL = 0, 1, 2, 3
 KINDS = 4

@@ -25,7 +25,11 @@ BUILTINS = (
 
 @dataclass(frozen=True, slots=True)
 class StrategySpec:
-    """A registered strategy. `cycle_kind` is how its cycles are counted: CT, or HEDGE for those that hedge."""
+    """A registered strategy. `cycle_kind` is how its cycles are counted: CT, or HEDGE for those that hedge.
+
+    `follows_signals` tells by the parameters whether a bot looks at indications or sets: only for the symbols of those
+    that do, history is loaded and followed candle by candle.
+    """
 
     slug: str
     version: int
@@ -34,6 +38,7 @@ class StrategySpec:
     title: str
     doc: str
     cycle_kind: CycleKind = "CT"
+    follows_signals: Callable[[Any], bool] = lambda params: True
 
     @property
     def paragraphs(self) -> list[str]:
@@ -46,7 +51,13 @@ _problems: list[str] = []
 
 
 def strategy(
-    *, slug: str, version: int, params: type[StrategyParams], title: str = "", cycle_kind: CycleKind = "CT"
+    *,
+    slug: str,
+    version: int,
+    params: type[StrategyParams],
+    title: str = "",
+    cycle_kind: CycleKind = "CT",
+    follows_signals: Callable[[Any], bool] = lambda params: True,
 ) -> Callable[[Decide], Decide]:
     """Register a decision function. Raises ValueError when the slug is taken by another function."""
 
@@ -56,7 +67,7 @@ def strategy(
             raise ValueError(f"strategy {slug!r} is registered twice")
         name = title or slug.replace("-", " ").capitalize()
         doc = (decide.__doc__ or "").strip()
-        _registered[slug] = StrategySpec(slug, version, params, decide, name, doc, cycle_kind)
+        _registered[slug] = StrategySpec(slug, version, params, decide, name, doc, cycle_kind, follows_signals)
         return decide
 
     return register

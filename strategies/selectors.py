@@ -6,8 +6,10 @@ from itertools import pairwise
 from typing import Any
 
 from django.db.models import Max, QuerySet
+from pydantic import ValidationError
 
 from accounts.models import DesiredState
+from strategies import registry
 from strategies.models import MAGIC_MAX, Bot, BotConfig
 
 MAGIC_FIRST = 12345
@@ -66,3 +68,14 @@ def versions_of(bot: Bot, limit: int = 50) -> list[Version]:
     if configs and len(configs) <= limit:
         found.append(Version(configs[-1], (), configs[-1].pk == bot.config_id))
     return found
+
+
+def follows_signals(bot: Bot) -> bool:
+    """Tell whether a bot looks at indications or sets; of one whose configuration does not hold, nothing is known."""
+    if bot.config is None:
+        return False
+    try:
+        spec = registry.get(bot.config.strategy)
+        return spec.follows_signals(spec.params.model_validate(bot.config.values))
+    except (KeyError, ValidationError):
+        return True

@@ -83,6 +83,7 @@ class AdaptiveHedgingParams(StrategyParams):
 
 @strategy(
     slug="adaptive-hedging",
+    follows_signals=lambda params: params.direction == "signal",
     version=1,
     params=AdaptiveHedgingParams,
     title="Adaptive hedging (zone)",

@@ -90,7 +90,13 @@ class CycleTraderParams(StrategyParams):
         return self
 
 
-@strategy(slug="cycle-trader", version=1, params=CycleTraderParams, title="Cycle trader (grid)")
+@strategy(
+    slug="cycle-trader",
+    version=1,
+    params=CycleTraderParams,
+    title="Cycle trader (grid)",
+    follows_signals=lambda params: params.direction == "signal",
+)
 def cycle_trader(view: View, params: CycleTraderParams) -> Decision:
     """Open the first leg when flat; add a leg every `distance` against us; close at the target.
 

@@ -7,9 +7,10 @@ others, so both ways end in the same state.
 """
 
 import numpy as np
-from numba import njit
 
-kernel = njit(cache=True, nogil=True, error_model="numpy")
+from core.compiled import kernel as compiled
+
+kernel = compiled(nogil=True, error_model="numpy")
 
 # A set's state, one float64 each; RISK and the other distances are price units
 OPEN, ENTRY, STOP, TARGET, RISK, FOLLOW, READY, SINCE, TRADES, WINS = range(10)

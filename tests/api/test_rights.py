@@ -165,6 +165,7 @@ def test_a_token_is_made_and_revoked_on_its_page(desk: Desk) -> None:
     client.force_login(desk.people["ben"])
     page = "/admin/accounts/apitoken/"
     fields = {"name": "robot", "scope": "read", "days": "30", "networks": "", "_form_submitted": "1"}
+    fields["own_password"] = "correct horse"
     assert client.post(f"{page}make/", fields).status_code == 200
     shown = client.get(page).content.decode()
     text = re.search(r"td_\w{10}_[\w-]{43}", shown)

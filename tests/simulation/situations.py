@@ -103,7 +103,7 @@ def _wind_down(desk: Desk) -> None:
 
 
 def _set_winding_down(desk: Desk) -> None:
-    TradingAccount.objects.filter(pk=desk.account.pk).update(winding_down="close")
+    TradingAccount.objects.filter(pk=desk.account.pk).update(desired_state="paused", winding_down="close")
 
 
 NOTHING: Prepare = lambda desk: None  # noqa: E731

@@ -38,7 +38,7 @@ def followed(world: World) -> SymbolSets:
 @pytest.mark.requirement("S4-04", "S4-30", "S4-31", "S4-38", "S4-49")
 def test_the_history_is_computed_at_start_and_then_followed(lively: World) -> None:
     eager(lively)
-    lively.bot()
+    lively.bot(direction="signal")
     assert EngineState.objects.filter(prehistoric_data_loaded=True).count() == 0
     lively.run(5)
     assert EngineState.objects.get().prehistoric_data_loaded
@@ -54,7 +54,7 @@ def test_the_history_is_computed_at_start_and_then_followed(lively: World) -> No
 @pytest.mark.requirement("S4-16", "S4-20")
 def test_live_second_by_second_ends_like_the_whole_history_at_once(lively: World) -> None:
     eager(lively)
-    lively.bot()
+    lively.bot(direction="signal")
     lively.run(5)
     walking(lively, 240)
     sets = followed(lively)
@@ -70,7 +70,7 @@ def test_live_second_by_second_ends_like_the_whole_history_at_once(lively: World
 
 def test_a_restart_goes_on_where_the_last_row_ended(lively: World) -> None:
     eager(lively)
-    lively.bot()
+    lively.bot(direction="signal")
     lively.run(5)
     walking(lively, 130)
     row = PseudoBook.objects.get()
@@ -94,7 +94,7 @@ def test_a_restart_goes_on_where_the_last_row_ended(lively: World) -> None:
 
 def test_other_settings_begin_anew(lively: World) -> None:
     eager(lively)
-    lively.bot()
+    lively.bot(direction="signal")
     lively.run(5)
     grid = grid_of(SignalSettings.objects.get(), 0.0001)
     SignalSettings.objects.update(min_move=0.4)
@@ -118,7 +118,7 @@ def test_at_most_ten_symbols_are_read_in_a_pass_and_each_has_its_turn(lively: Wo
 
 
 def test_a_symbol_that_nobody_knows_keeps_no_other_from_loading(lively: World) -> None:
-    lively.bot(symbols=("AAAAAA", "EURUSD", "ZZZZZZ"))
+    lively.bot(direction="signal", symbols=("AAAAAA", "EURUSD", "ZZZZZZ"))
     lively.run(5)
     assert lively.session.signals.signals("EURUSD")
     assert not lively.session.signals.loaded
@@ -126,7 +126,7 @@ def test_a_symbol_that_nobody_knows_keeps_no_other_from_loading(lively: World) -
 
 
 def test_a_read_that_fails_stops_no_entry_of_others(lively: World) -> None:
-    lively.bot()
+    lively.bot(direction="signal")
     lively.run(5)
     lively.terminal.faults.none_from("copy_ticks_range", 5)
     lively.run(10)
