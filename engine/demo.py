@@ -29,7 +29,7 @@ GRID: dict[str, Any] = {
 }  # fmt: skip
 TRAILING: dict[str, Any] = {
     "lot_size": 0.05, "distance": 6.0, "max_levels": 5, "target_profit": 4.0, "trail_start": 0.5, "trail_lock": 0.7,
-    "max_cycles": 1, "entry_cooldown": 10.0, "direction": "signal", "lot_mode": "add", "lot_factor": 0.5,
+    "max_cycles": 1, "entry_cooldown": 10.0, "direction": "buy", "lot_mode": "add", "lot_factor": 0.5,
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from engine.models import EngineProcess
 from engine.registry import live_runner_count, process_name, register
 from events.live import COMMANDS_CHANNEL
 from strategies.pseudo.sets import warm
+from strategies.selectors import active_bots, follows_signals
 
 log = logging.getLogger("trading.engine")
 
@@ -48,8 +49,10 @@ class Runner:
 
     def run(self) -> str:
         """Serve until asked to stop; return why it ended."""
-        # Compiling takes seconds, the first time on a machine: longer than a lease may wait
-        warm()
+        # Compiling takes seconds, the first time on a machine: longer than a lease may wait. Where no bot follows
+        # signals, the compiler's 90 MB are not taken
+        if any(follows_signals(bot) for bot in active_bots().select_related("config")):
+            warm()
         registration = register(self.name, EngineProcess.Role.RUNNER, self.labels, self._clock.now())
         started = self._clock.ticks()
         why = ""

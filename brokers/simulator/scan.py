@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 COMPILED_FROM = 256
+# Loading numba takes half a second and 90 MB, which plain Python needs for so many ticks, or more
+LOADED_FROM = 20_000
 NEVER = float("inf")
 
 # Columns of `Lookout.touches`: what a symbol's bid, ask and spread must not reach
@@ -135,7 +137,8 @@ def next_look(stream: Stream, first: int, last: int, lookout: Lookout) -> int:
     """Return the number of the first tick in first … last - 1 at which something is reached, else `last`."""
     if first >= last:
         return last
-    find = _find if last - first < COMPILED_FROM else compiled()
+    is_loaded = compiled.cache_info().currsize > 0
+    find = compiled() if last - first >= (COMPILED_FROM if is_loaded else LOADED_FROM) else _find
     return int(
         find(
             stream.at, stream.symbol, stream.bid, stream.ask, first, last,
