@@ -252,6 +252,6 @@ def examine(scene: Scene, *, gate: Gate, names: Sequence[str] = tuple(CHECKS), f
         for problem in CHECKS[name](scene):
             problems.append(problem)
             if fix and problem.repair is not None:
-                with fenced(gate, f"cycles.{name}"):
+                with fenced(gate):
                     fixed += problem.repair(scene.at)
     return Verdict(tuple(problems), fixed)

@@ -122,7 +122,7 @@ SITUATIONS: Mapping[str, tuple[Prepare, dict[str, Any]]] = {
         _fault("reply_lost_after", 0.0, 16.0),
         {"max_cycles": 1},
     ),
-    "cycles.misbooked": (_late_and_closed_by_hand, {}),
+    "cycles.integrity.examine": (_late_and_closed_by_hand, {}),
     "cycles.manager.CyclesManager.validate": (_orphan, {}),
     "engine.commands.run_commands": (_asked, {}),
     "engine.realtime.Realtime._follow_best": (NOTHING, {"trail_start": 0.3, "trail_lock": 0.5}),
@@ -136,7 +136,7 @@ SITUATIONS: Mapping[str, tuple[Prepare, dict[str, Any]]] = {
 
 
 # Absence is proved after a minute
-NEED_LONG = {"cycles.misbooked", "orders.adopting.adopt_by_deals", "orders.unknowns.UnknownResolver._prove_absent"}
+NEED_LONG = {"cycles.integrity.examine", "orders.adopting.adopt_by_deals", "orders.unknowns.UnknownResolver._prove_absent"}
 
 
 def die_at(write: str, sides: Sequence[str]) -> Result:
