@@ -136,7 +136,11 @@ SITUATIONS: Mapping[str, tuple[Prepare, dict[str, Any]]] = {
 
 
 # Absence is proved after a minute
-NEED_LONG = {"cycles.integrity.examine", "orders.adopting.adopt_by_deals", "orders.unknowns.UnknownResolver._prove_absent"}
+NEED_LONG = {
+    "cycles.integrity.examine",
+    "orders.adopting.adopt_by_deals",
+    "orders.unknowns.UnknownResolver._prove_absent",
+}
 
 
 def die_at(write: str, sides: Sequence[str]) -> Result:
