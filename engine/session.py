@@ -59,6 +59,8 @@ FIGURES_SECONDS = 5.0
 PROJECTION_SECONDS = 5.0
 DOCTOR_SECONDS = 3600.0
 DOCTOR_BLOCKED_SECONDS = 60.0
+# A pass that books a closure can leave something for the next, which the close of a cycle brings with it
+LAST_LOOKS = 3
 
 
 class AccountSession:
@@ -207,6 +209,7 @@ class AccountSession:
     def stop(self) -> None:
         """Say that the account is stopped, and let go of the terminal; positions stay as they are."""
         try:
+            self._look_last()
             self.signals.store_all()
             self._write_state(status=EngineState.Status.STOPPED, error_message="")
             with fenced(self.gate):
@@ -220,6 +223,15 @@ class AccountSession:
             log.info("account %s: another engine holds it already", self.account_id)
         finally:
             self.gateway.close()
+
+    def _look_last(self) -> None:
+        """Book what happened since the last pass: from now on nobody looks until the account is run again."""
+        try:
+            for _ in range(LAST_LOOKS):
+                if self.orders.force_order_sync().findings.nothing:
+                    return
+        except BrokerError as problem:
+            log.warning("account %s: the broker was not asked once more before the stop: %s", self.account_id, problem)
 
     def statistics(self) -> dict[str, Any]:
         """Return job, order and cycle statistics and why bots did not act; the pages and the API show them."""

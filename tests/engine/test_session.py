@@ -4,6 +4,7 @@ import pytest
 
 from cycles.models import Cycle
 from engine.models import EngineState
+from engine.report import compare_with_truth
 from events.models import Event
 from orders.models import AccountMarks, Deal, Order, OrderIntent
 from tests.world import World
@@ -183,3 +184,22 @@ def test_an_unknown_symbol_is_said_and_other_bots_go_on(world: World) -> None:
     world.run(10)
     assert len(world.truth.positions) == 1
     assert Event.objects.filter(text__contains="XAUUSD").exclude(kind__startswith="BOT").exists()
+
+
+def test_a_stop_books_what_happened_since_the_last_pass(world: World) -> None:
+    world.bot()
+    world.run(3)
+    world.session.trader.close_all("the test wants it")
+    compared = compare_with_truth(world.account.pk, world.truth)
+    assert compared.deals_missing, "the closing deal is not booked yet"
+    world.session.stop()
+    world.assert_equal()
+    assert EngineState.objects.get().status == "stopped"
+
+
+def test_a_stop_goes_on_when_the_broker_does_not_answer(world: World) -> None:
+    world.bot()
+    world.run(3)
+    world.terminal.faults.none_from("positions_get", 40)
+    world.session.stop()
+    assert EngineState.objects.get().status == "stopped"

@@ -36,7 +36,7 @@ def test_a_run_opens_and_closes_cycles_and_its_books_equal_the_broker(site_envir
         figures = last_json(engine.output())
     finally:
         engine.close()
-    assert engine.process.returncode == 0
+    assert engine.process.returncode == 0, figures
     assert figures["cycles_opened"] >= 2
     assert figures["cycles_closed"] >= 1
     assert figures["orders_opened"] >= figures["cycles_opened"]
