@@ -98,6 +98,22 @@ def plain(value: Decimal | float | None) -> str:
     return format_html('<span style="{}">{}</span>', DIGITS, text)
 
 
+def price(value: Decimal | float | None, digits: int | None) -> str:
+    """Show a price with its symbol's decimals, zeros too; without known decimals, with those that it has."""
+    if not value or digits is None:
+        return plain(value)
+    return format_html('<span style="{}">{}</span>', DIGITS, f"{Decimal(str(value)):.{digits}f}")
+
+
+def lots(value: Decimal | float | None) -> str:
+    """Show a volume in lots: two decimals, or more where it has more; zero means "none"."""
+    if not value:
+        return NOTHING
+    exact = Decimal(str(value))
+    rounded = exact.quantize(Decimal("0.01"))
+    return price(exact, 2) if rounded == exact else plain(exact)
+
+
 def moment(at: datetime | None) -> str:
     """Show a time to the second, in UTC."""
     return NOTHING if at is None else f"{at:%Y-%m-%d %H:%M:%S}"

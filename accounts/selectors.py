@@ -1,11 +1,12 @@
 """Named reads of accounts."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from accounts.credentials import decrypt
-from accounts.models import AccountSnapshot, ServerOffset, TradingAccount
+from accounts.models import AccountSnapshot, ServerOffset, Symbol, TradingAccount
 from brokers.gateway import ClockOffset
 
 PASSWORD_FIELD = "password_encrypted"  # noqa: S105 - a column's name
@@ -40,6 +41,23 @@ def latest_snapshot(account_id: int) -> AccountSnapshot | None:
 def wanted_accounts() -> QuerySet[TradingAccount]:
     """Return the accounts that an engine should run: running ones, and paused ones for their exits."""
     return TradingAccount.objects.filter(desired_state__in=("running", "paused")).order_by("pk")
+
+
+def digits_of(account_id: int, symbol: str) -> int | None:
+    """Return the decimals of a symbol's prices; None until an engine has seen it."""
+    return Symbol.objects.filter(account_id=account_id, name=symbol).values_list("digits", flat=True).first()
+
+
+def row_digits() -> Subquery:
+    """Return what annotates rows that have `account` and `symbol` with the decimals of their prices."""
+    rows = Symbol.objects.filter(account=OuterRef("account"), name=OuterRef("symbol"))
+    return Subquery(rows.values("digits")[:1])
+
+
+def broker_offsets(account_ids: Collection[int]) -> dict[int, int]:
+    """Return how many seconds each account's broker's clock is ahead of UTC now, where that is known."""
+    rows = ServerOffset.objects.filter(account_id__in=account_ids).order_by("account_id", "-since")
+    return dict(rows.distinct("account_id").values_list("account_id", "seconds"))
 
 
 def server_offsets(account_id: int) -> tuple[ClockOffset, ...]:

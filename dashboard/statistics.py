@@ -120,7 +120,7 @@ def _cards(seen: Figures, whole: Curve) -> list[tuple[str, str, str]]:
     """Return (name, figure, gain or loss or nothing) in the order in which a trader asks."""
     return [
         ("Net result", signed(seen.net), tone(seen.net)),
-        ("Gain since the start", share(whole.gain), tone(whole.gain)),
+        ("Gain since the start", change(whole.gain), tone(whole.gain)),
         ("Worst drawdown", f"{plain(whole.drawdown)} ({share(whole.drawdown_share)})", ""),
         ("Trades", f"{seen.trades}", ""),
         ("Won", share(seen.win_rate), ""),
@@ -171,8 +171,8 @@ def _years(whole: Curve) -> list[tuple[int, list[tuple[str, str, str]], str, str
         growth = 1.0
         for gain in gains:
             growth *= 1 + (gain or 0.0)
-        cells = [(name, share(gain), tone(gain)) for name, gain in zip(MONTHS, gains, strict=True)]
-        found.append((year, cells, share(growth - 1), tone(growth - 1)))
+        cells = [(name, change(gain), tone(gain)) for name, gain in zip(MONTHS, gains, strict=True)]
+        found.append((year, cells, change(growth - 1), tone(growth - 1)))
     return found
 
 
@@ -187,6 +187,14 @@ def signed(value: float | None) -> str:
 def plain(value: float | None) -> str:
     """Write a number that has no good or bad sign."""
     return "–" if value is None else f"{value:,.2f}"
+
+
+def change(value: float | None) -> str:
+    """Write a gain or loss as per cent, with its sign and an arrow."""
+    if value is None:
+        return "–"
+    arrow = "▲ " if value > 0 else "▼ " if value < 0 else ""
+    return f"{arrow}{value:+.2%}" if value else "0.00%"
 
 
 def share(value: float | None) -> str:

@@ -268,3 +268,10 @@ class AccountMarks(models.Model):
 
     def __str__(self) -> str:
         return f"marks of {self.account_id}"
+
+    def floating_of(self, identifier: int) -> float | None:
+        """Return profit and swap of an open position, in account currency; None for what is not open."""
+        if identifier not in self.identifiers:
+            return None
+        n = self.identifiers.index(identifier)
+        return self.profits[n] + self.swaps[n]

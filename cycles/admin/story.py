@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from accounts.admincells import label, link, moment, money, plain, table
+from accounts.admincells import label, link, lots, moment, money, price, table
+from accounts.selectors import digits_of
 from cycles.models import Cycle
 from events.models import Event
 from orders.models import AccountMarks, IntentHistory, Order
@@ -47,19 +48,20 @@ def floating_of(account_id: int) -> dict[int, tuple[float, float]]:
 def legs_table(cycle: Cycle) -> dict[str, Any]:
     """List the legs with what they booked and, while open, what they stand at."""
     floating = floating_of(cycle.account_id)
-    return table(LEGS, (_leg(order, floating) for order in cycle.orders.order_by("level", "id")))
+    digits = digits_of(cycle.account_id, cycle.symbol)
+    return table(LEGS, (_leg(order, floating, digits) for order in cycle.orders.order_by("level", "id")))
 
 
-def _leg(order: Order, floating: dict[int, tuple[float, float]]) -> tuple[Any, ...]:
+def _leg(order: Order, floating: dict[int, tuple[float, float]], digits: int | None) -> tuple[Any, ...]:
     profit, swap = floating.get(order.identifier, (0.0, 0.0)) if order.status == "open" else (0.0, 0.0)
     return (
         order.level,
         link(order, f"#{order.ticket}"),
         label(order.side, order.get_side_display()),
         label(order.status, order.get_status_display()),
-        plain(order.volume or order.volume_initial),
-        plain(order.price_open),
-        plain(order.price_close),
+        lots(order.volume or order.volume_initial),
+        price(order.price_open, digits),
+        price(order.price_close, digits),
         money(float(order.profit) + profit),
         money(float(order.swap) + swap),
         money(order.commission),

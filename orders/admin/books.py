@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
@@ -11,8 +13,10 @@ from unfold.contrib.filters.admin import (
     RangeNumericFilter,
 )
 
-from accounts.admincells import STATES, amount, link, moment, money, plain
+from accounts.admincells import NOTHING, STATES, amount, link, moment, money, price
+from accounts.admincells import lots as in_lots
 from accounts.adminkit import FactAdmin, ScopedRelatedFilter, display
+from accounts.selectors import row_digits
 from orders.models import AccountMarks, Deal, Order
 
 
@@ -29,6 +33,9 @@ class OrderAdmin(FactAdmin[Order]):
         "status_label",
         "open_price",
         "close_price",
+        "stop_loss",
+        "take_profit",
+        "floating",
         "booked",
         "opened",
         "ended",
@@ -45,7 +52,7 @@ class OrderAdmin(FactAdmin[Order]):
     )
     search_fields = ("=ticket", "=identifier", "symbol", "comment")
     search_help_text = "Ticket, position identifier, symbol or comment"
-    list_select_related = ("account", "bot", "cycle")
+    list_select_related = ("account", "account__marks", "bot", "cycle")
     ordering = ("-opened_at", "-id")
     fieldsets = (
         (None, {"fields": ("status", "symbol", "side", "volume", "volume_initial")}),
@@ -58,6 +65,9 @@ class OrderAdmin(FactAdmin[Order]):
         ),
         ("At the broker", {"fields": ("ticket", "identifier")}),
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        return super().get_queryset(request).annotate(digits=row_digits())
 
     @display(description="Cycle")
     def cycle_link(self, order: Order) -> str:
@@ -73,15 +83,27 @@ class OrderAdmin(FactAdmin[Order]):
 
     @display(description="Lots", ordering="volume_initial")
     def lots(self, order: Order) -> str:
-        return plain(order.volume or order.volume_initial)
+        return in_lots(order.volume or order.volume_initial)
 
     @display(description="Open", ordering="price_open")
-    def open_price(self, order: Order) -> str:
-        return plain(order.price_open)
+    def open_price(self, order: Any) -> str:
+        return price(order.price_open, order.digits)
 
     @display(description="Close", ordering="price_close")
-    def close_price(self, order: Order) -> str:
-        return plain(order.price_close)
+    def close_price(self, order: Any) -> str:
+        return price(order.price_close, order.digits)
+
+    @display(description="S/L")
+    def stop_loss(self, order: Any) -> str:
+        return price(order.sl, order.digits)
+
+    @display(description="T/P")
+    def take_profit(self, order: Any) -> str:
+        return price(order.tp, order.digits)
+
+    @display(description="Floating")
+    def floating(self, order: Order) -> str:
+        return money(order.account.marks.floating_of(order.identifier)) if hasattr(order.account, "marks") else NOTHING
 
     @display(description="Booked")
     def booked(self, order: Order) -> str:
@@ -118,17 +140,20 @@ class DealAdmin(FactAdmin[Deal]):
     list_select_related = ("account",)
     ordering = ("-at", "-ticket")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Deal]:
+        return super().get_queryset(request).annotate(digits=row_digits())
+
     @display(description="Time (UTC)", ordering="at")
     def time(self, deal: Deal) -> str:
         return moment(deal.at)
 
     @display(description="Lots", ordering="volume")
     def lots(self, deal: Deal) -> str:
-        return plain(deal.volume)
+        return in_lots(deal.volume)
 
     @display(description="Price", ordering="price")
-    def at_price(self, deal: Deal) -> str:
-        return plain(deal.price)
+    def at_price(self, deal: Any) -> str:
+        return price(deal.price, deal.digits)
 
     @display(description="Net")
     def net(self, deal: Deal) -> str:

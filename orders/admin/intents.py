@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
 
-from accounts.admincells import STATES, moment, plain
+from accounts.admincells import STATES, lots, moment
 from accounts.adminkit import (
     CLOCK,
     DialogForm,
@@ -105,7 +105,7 @@ class IntentAdmin(FactAdmin[OrderIntent]):
 
     @display(description="Lots", ordering="volume")
     def size(self, intent: OrderIntent) -> str:
-        return plain(intent.volume)
+        return lots(intent.volume)
 
     @display(description="Tick, watch and figures")
     def trace_text(self, intent: OrderIntent) -> str:

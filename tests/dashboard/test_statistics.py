@@ -61,7 +61,7 @@ def test_the_page_sums_what_was_closed(desk: Desk) -> None:
     page = client_of(desk.ben).get(URL)
     cards = {name: figure for name, figure, _ in page.context["cards"]}
     assert cards["Net result"] == "▼ -16.20"
-    assert cards["Gain since the start"] == "-1.62%"
+    assert cards["Gain since the start"] == "▼ -1.62%"
     assert cards["Trades"] == "3"
     assert cards["Won"] == "66.67%"
     tables = {title: {row["name"]: row["net"] for row in rows} for title, rows in page.context["tables"]}

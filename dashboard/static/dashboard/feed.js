@@ -314,6 +314,14 @@ const Show = (() => {
 
   const field = (element, name) => element.querySelector('[data-field="' + name + '"]');
 
+  /** Say what the brokers' clocks show; MT5 prints its times by them. */
+  function brokerTime() {
+    const offsets = [...new Set([...Desk.store.accounts.values()].map((account) => account.clock_offset))].filter((seconds) => seconds !== null && seconds !== undefined);
+    if (offsets.length === 0) return "";
+    const said = offsets.slice(0, 3).map((seconds) => new Date(Desk.serverNow() + seconds * 1000).toISOString().slice(11, 19) + " (UTC" + (seconds < 0 ? "−" : "+") + Math.abs(seconds) / 3600 + ")");
+    return " · broker " + said.join(", ");
+  }
+
   /** Write the bar that says how fresh the page is. */
   function freshness() {
     const bar = document.getElementById("desk-banner");
@@ -329,7 +337,7 @@ const Show = (() => {
     const live = Desk.feed.state === "live" && (wrong === null || wrong[0] !== "danger");
     pill.classList.toggle("is-live", live);
     const old = Math.max(0, Desk.serverNow() - Desk.feed.dataAt);
-    text(pill, live ? "Live · " + time(Desk.serverNow()) : Desk.feed.state === "connecting" ? "Connecting…" : "Not live · " + age(old) + " old");
+    text(pill, live ? "Live · " + time(Desk.serverNow()) + brokerTime() : Desk.feed.state === "connecting" ? "Connecting…" : "Not live · " + age(old) + " old");
   }
 
   return { NOTHING, money, gain, price, time, age, text, tick, make, link, list, row, field, freshness };
