@@ -16,6 +16,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Overview", "monitoring", "admin:index"),
             ("Live", "bolt", "live"),
+            ("Chart", "waterfall_chart", "chart"),
             ("Bots", "smart_toy", "strategies_bot"),
             ("Cycles", "cycle", "cycles_cycle"),
             ("Orders", "candlestick_chart", "orders_order"),
@@ -81,7 +82,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ),
 )
 
-FIXED = ("engine-room", "admin:index", "live", "statistics", "brokers")
+FIXED = ("engine-room", "admin:index", "live", "chart", "statistics", "brokers")
 
 # What stands beside an entry, by name of its address
 BADGES: Mapping[str, Callable[[HttpRequest], str]] = {"reconciliation_divergence": waiting_count}

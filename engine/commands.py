@@ -9,6 +9,8 @@ from cycles.integrity import CHECKS
 from engine.settling import settle_divergence
 from events.selectors import waiting_commands
 from events.services import finish_command
+from marketdata.bars import BARS, TIMEFRAMES
+from marketdata.services import CANDLES_COMMAND
 from orders.gate import LeaseLost, fenced
 from reconciliation.services.settling import SETTLE_COMMAND
 
@@ -63,6 +65,14 @@ def state_changed(session: "AccountSession", args: Args) -> str:
     return "seen"
 
 
+def candles(session: "AccountSession", args: Args) -> str:
+    """Keep the last candles of a symbol on disk, for charts; `seconds` is their length."""
+    symbol, seconds = str(args.get("symbol", "")), args.get("seconds")
+    if seconds not in TIMEFRAMES:
+        raise ValueError(f"seconds: give one of {', '.join(map(str, TIMEFRAMES))}")
+    return f"{session.market.keep_candles(symbol, seconds, BARS)} new"
+
+
 def reconcile(session: "AccountSession", args: Args) -> str:
     """Compare books and broker now and write what diverges; `dry_run` only looks. Returns what was seen as JSON."""
     return json.dumps(session.reconciler.run(dry_run=bool(args.get("dry_run"))).as_json())
@@ -77,6 +87,7 @@ COMMANDS: dict[str, Callable[["AccountSession", Args], str]] = {
     "examine": examine,
     "integrity": integrity,
     "reconcile": reconcile,
+    CANDLES_COMMAND: candles,
     SETTLE_COMMAND: settle_divergence,
 }
 

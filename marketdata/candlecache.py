@@ -51,6 +51,16 @@ class CandleCache:
             self._minute[symbol] = minute
         return self._given[symbol]
 
+    def keep(self, symbol: str, digits: int, *, seconds: int, count: int) -> int:
+        """Read candles of any length from the broker and keep them on disk; return how many were new or differ.
+
+        Raises ReadError, SymbolError, DamagedFile, OSError.
+        """
+        found = self._gateway.candles(symbol, seconds, count)
+        if self._store is None or not self._source or not found:
+            return 0
+        return self._store.add(SeriesId(self._source, symbol, seconds), [_columns(list(found), digits)])
+
     def _load(self, symbol: str, digits: int) -> tuple[Candle, ...]:
         known = self._known.get(symbol)
         if known is None:

@@ -66,6 +66,10 @@ class Market:
         bars = self.candles(symbol)
         return average_true_range([c.high for c in bars], [c.low for c in bars], [c.close for c in bars])
 
+    def keep_candles(self, symbol: str, seconds: int, count: int) -> int:
+        """Keep the last closed candles on disk, for charts; return how many are new. Raises ReadError, SymbolError."""
+        return self._history.keep(symbol, self.spec(symbol).digits, seconds=seconds, count=count)
+
     def load_history(self, symbols: Iterable[str]) -> bool:
         """Read the minute candles of symbols; tell whether every one has some. Raises ReadError."""
         complete = True

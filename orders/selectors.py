@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models import Max, Q
 
 from orders.domain import KnownIntent, KnownOrder
-from orders.models import AccountMarks, Deal, IntentKind, IntentState, OrderIntent
+from orders.models import AccountMarks, Deal, IntentKind, IntentState, Order, OrderIntent
 from orders.statistics import Flow, Trade
 
+FILLS_MAX = 500
 UNDER_WAY = Q(state__in=(IntentState.PLANNED, IntentState.CLAIMED, IntentState.SENT, IntentState.UNKNOWN)) | Q(
     state__in=(IntentState.ACCEPTED, IntentState.PARTIAL),
     kind__in=(IntentKind.OPEN, IntentKind.CLOSE, IntentKind.PLACE),
@@ -134,3 +136,28 @@ def money_flows(account_ids: Collection[int]) -> list[Flow]:
     rows = Deal.objects.filter(account_id__in=account_ids).exclude(kind__in=("buy", "sell")).order_by("at", "ticket")
     amounts = rows.values_list("account_id", "at", "profit", "swap", "commission", "fee")
     return [Flow(account_id, at, float(sum(parts))) for account_id, at, *parts in amounts]
+
+
+def fills(account_id: int, symbol: str, *, since: datetime | None, cycle_id: int | None = None) -> list[dict[str, Any]]:
+    """Return entries and exits for a chart, oldest first: epoch seconds, price, side, lots, result; the newest 500.
+
+    A position closed in parts has one exit here, at its last price; its result is in account currency.
+    """
+    orders = Order.objects.filter(account_id=account_id, symbol=symbol).exclude(status__in=("pending", "cancelled"))
+    if since is not None:
+        orders = orders.filter(Q(opened_at__gte=since) | Q(closed_at__gte=since))
+    if cycle_id is not None:
+        orders = orders.filter(cycle_id=cycle_id)
+    found: list[dict[str, Any]] = []
+    for order in orders.order_by("-opened_at", "-id")[:FILLS_MAX]:
+        common = {"order": order.pk, "side": order.side, "lots": float(order.volume_initial), "level": order.level}
+        if since is None or order.opened_at >= since:
+            price = float(order.price_open)
+            found.append({**common, "kind": "entry", "at": order.opened_at.timestamp(), "price": price})
+        if order.closed_at is not None and order.price_close is not None:
+            result = round(float(order.profit + order.swap + order.commission), 2)
+            price = float(order.price_close)
+            found.append(
+                {**common, "kind": "exit", "at": order.closed_at.timestamp(), "price": price, "result": result}
+            )
+    return sorted(found, key=lambda fill: fill["at"])

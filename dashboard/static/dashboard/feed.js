@@ -138,6 +138,7 @@ const Desk = (() => {
     url.protocol = url.protocol.replace("http", "ws");
     const mine = new WebSocket(url);
     socket = mine;
+    if (config.only) mine.onopen = () => mine.send(JSON.stringify({ type: "subscribe", accounts: config.only }));
     mine.onmessage = (message) => {
       if (socket !== mine) return;
       const frame = JSON.parse(message.data);
@@ -206,8 +207,10 @@ const Desk = (() => {
   function start(then) {
     config = JSON.parse(document.getElementById("live-data").textContent);
     render = then;
-    feed.offset = Date.parse(config.snapshot.server_time) - Date.now();
-    takeSnapshot(config.snapshot);
+    if (config.snapshot) {
+      feed.offset = Date.parse(config.snapshot.server_time) - Date.now();
+      takeSnapshot(config.snapshot);
+    }
     render(store, feed);
     connect();
     setInterval(watch, 500);
@@ -325,6 +328,7 @@ const Show = (() => {
   /** Write the bar that says how fresh the page is. */
   function freshness() {
     const bar = document.getElementById("desk-banner");
+    if (!bar) return;
     const wrong = Desk.complaint();
     const page = document.getElementById("desk");
     page.classList.toggle("is-stale", wrong !== null && wrong[0] === "danger");

@@ -1,0 +1,25 @@
+"""Candles for charts: what is kept on this host, as numbers that a page can draw."""
+
+from pathlib import Path
+
+from django.conf import settings
+
+from marketdata.candlestore import CandleStore, DamagedFile, SeriesId
+
+# What a chart may show, by length in seconds
+TIMEFRAMES = {60: "M1", 300: "M5", 900: "M15", 3600: "H1", 14_400: "H4", 86_400: "D1"}
+BARS = 500
+
+
+def kept_bars(source: str, symbol: str, seconds: int, count: int = BARS) -> list[list[float]]:
+    """Return the newest candles kept here, oldest first: epoch seconds of the start in UTC, open, high, low, close.
+
+    `source` is the broker's server. What can't be read is as if it were not there: the engine fetches it again.
+    """
+    try:
+        found = CandleStore(Path(settings.VAR_DIR) / "candles").last(SeriesId(source, symbol, seconds), count)
+    except (DamagedFile, OSError, ValueError):
+        return []
+    scale = 10**found.digits
+    prices = [[float(p) / scale for p in column] for column in (found.open, found.high, found.low, found.close)]
+    return [[float(at), *row] for at, *row in zip(found.starts.tolist(), *prices, strict=True)]
