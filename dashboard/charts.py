@@ -106,6 +106,6 @@ def fetch_bars(request: HttpRequest) -> HttpResponse:
     if asked is None or not asked.symbol:
         raise Http404
     new = asked.account.desired_state != DesiredState.STOPPED and ask_for_candles(
-        account=asked.account, symbol=asked.symbol, seconds=asked.seconds, by=person(request), at=CLOCK.now()
+        account=asked.account, symbol=asked.symbol, seconds=asked.seconds, at=CLOCK.now()
     )
     return JsonResponse({"asked": new})

@@ -93,15 +93,9 @@ class AccountSession:
         )
         self.guards = Guards(gate=self.gate, market=self.market, clock=clock, orders=self.orders, closer=closer)
         self.trader = Trader(
-            account_id=account_id,
-            gateway=gateway,
-            gate=self.gate,
-            market=self.market,
-            clock=clock,
-            ids=ids,
-            stages=stages,
-            guards=self.guards,
-        )
+            account_id=account_id, gateway=gateway, gate=self.gate, market=self.market, clock=clock, ids=ids,
+            stages=stages, guards=self.guards,
+        )  # fmt: skip
         self.signals = self.trader.signals
         self.projector = Projector(trader=self.trader, guards=self.guards, orders=self.orders, clock=clock)
         self.trader.worst_case = self.projector.objection

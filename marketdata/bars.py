@@ -4,7 +4,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from marketdata.candlestore import CandleStore, DamagedFile, SeriesId
+from marketdata.candlefile import DamagedFile
+from marketdata.candlestore import CandleStore, SeriesId
 
 # What a chart may show, by length in seconds
 TIMEFRAMES = {60: "M1", 300: "M5", 900: "M15", 3600: "H1", 14_400: "H4", 86_400: "D1"}

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts.models import TradingAccount, User
+from accounts.models import TradingAccount
 from events.models import Command
 from events.services import ask
 
@@ -12,10 +12,10 @@ CANDLES_COMMAND = "candles"
 
 
 @transaction.atomic
-def ask_for_candles(*, account: TradingAccount, symbol: str, seconds: int, by: User | None, at: datetime) -> bool:
+def ask_for_candles(*, account: TradingAccount, symbol: str, seconds: int, at: datetime) -> bool:
     """Ask the engine to fetch candles of a length in seconds for a chart; tell whether that is new.
 
-    What waits already is not asked for twice, however many charts are open.
+    Charts ask by themselves and nothing is traded, so no person is named. What waits already is not asked for twice, however many charts are open.
     """
     args = {"symbol": symbol, "seconds": seconds}
     # Two pages that ask at once wait for each other here
@@ -23,5 +23,5 @@ def ask_for_candles(*, account: TradingAccount, symbol: str, seconds: int, by: U
     waiting = Command.objects.filter(account=account, kind=CANDLES_COMMAND, state=Command.State.WAITING, args=args)
     if waiting.exists():
         return False
-    ask(account_id=account.pk, kind=CANDLES_COMMAND, args=args, by=by, at=at)
+    ask(account_id=account.pk, kind=CANDLES_COMMAND, args=args, by=None, at=at)
     return True

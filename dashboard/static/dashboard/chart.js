@@ -66,17 +66,24 @@ document.addEventListener("DOMContentLoaded", () => {
       }
       return times[Math.max(0, low - 1)];
     };
-    const few = fills.length <= 60;
+    // One marker per bar, kind and side, or busy minutes would fill the chart
+    const groups = new Map();
+    for (const fill of times.length === 0 ? [] : fills) {
+      const time = place(fill.at);
+      const key = [time, fill.kind, fill.side].join();
+      const group = groups.get(key) || { time, entry: fill.kind === "entry", buy: fill.side === "buy", count: 0, lots: 0, result: 0 };
+      group.count += 1;
+      group.lots += fill.lots;
+      group.result += fill.result || 0;
+      groups.set(key, group);
+    }
     markers.setMarkers(
-      times.length === 0 ? [] : fills.map((fill) => {
-        const entry = fill.kind === "entry";
-        const buys = (fill.side === "buy") === entry;
-        return {
-          time: place(fill.at), position: buys ? "belowBar" : "aboveBar", shape: entry ? (buys ? "arrowUp" : "arrowDown") : "circle",
-          color: entry ? colour(fill.side === "buy" ? "--desk-buy" : "--desk-loss") : colour(fill.result < 0 ? "--desk-loss" : "--desk-gain"),
-          text: !few ? "" : entry ? fill.lots.toFixed(2) : Show.gain(fill.result), size: 1,
-        };
-      })
+      [...groups.values()].sort((a, b) => a.time - b.time).map((group) => ({
+        time: group.time, position: group.buy === group.entry ? "belowBar" : "aboveBar", size: 1,
+        shape: group.entry ? (group.buy ? "arrowUp" : "arrowDown") : "circle",
+        color: colour(group.entry ? (group.buy ? "--desk-buy" : "--desk-loss") : group.result < 0 ? "--desk-loss" : "--desk-gain"),
+        text: (group.count > 1 ? group.count + " × " : "") + (group.entry ? group.lots.toFixed(2) : Show.gain(group.result)),
+      }))
     );
     holder.dataset.fills = String(fills.length);
   }
