@@ -15,7 +15,8 @@ CANDLES_COMMAND = "candles"
 def ask_for_candles(*, account: TradingAccount, symbol: str, seconds: int, at: datetime) -> bool:
     """Ask the engine to fetch candles of a length in seconds for a chart; tell whether that is new.
 
-    Charts ask by themselves and nothing is traded, so no person is named. What waits already is not asked for twice, however many charts are open.
+    Charts ask by themselves and nothing is traded, so no person is named. What waits already is not asked for twice,
+    however many charts are open.
     """
     args = {"symbol": symbol, "seconds": seconds}
     # Two pages that ask at once wait for each other here
