@@ -23,15 +23,17 @@ from orders.selectors import fills
 CLOCK: Clock = SystemClock()
 DEFAULT_SECONDS = 60
 DIGITS_UNKNOWN = 5
+DIGITS_OF_KEY = 19
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whose symbol a chart shows, and the length of its bars in seconds."""
+    """Whose symbol a chart shows, the length of its bars in seconds, and the cycle that its fills are limited to."""
 
     account: TradingAccount
     symbol: str
     seconds: int
+    cycle: int | None = None
 
 
 def _asked(request: HttpRequest) -> Asked | None:
@@ -52,14 +54,18 @@ def _asked(request: HttpRequest) -> Asked | None:
     symbol = given.get("symbol") or (names[0] if names else "")
     if symbol and symbol not in names:
         raise Http404
-    return Asked(account, symbol, int(seconds))
+    cycle = given.get("cycle", "")
+    return Asked(
+        account, symbol, int(seconds), int(cycle) if cycle.isdecimal() and len(cycle) < DIGITS_OF_KEY else None
+    )
 
 
 def _drawn(asked: Asked) -> dict[str, Any]:
     """Return bars and the fills that happened during them."""
     bars = kept_bars(asked.account.server, asked.symbol, asked.seconds) if asked.symbol else []
     since = datetime.fromtimestamp(bars[0][0], UTC) if bars else None
-    return {"bars": bars, "fills": fills(asked.account.pk, asked.symbol, since=since) if bars else []}
+    found = fills(asked.account.pk, asked.symbol, since=since, cycle_id=asked.cycle) if bars else []
+    return {"bars": bars, "fills": found}
 
 
 @require_safe

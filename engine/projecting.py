@@ -12,11 +12,14 @@ from engine.trading import Asked, Instance, Trader
 from events import live
 from orders.gate import fenced
 from orders.manager import OrdersManager
-from risk.domain.projection import Run, opened, run_of, stop_out_bid, walk, worst_case
+from risk.domain.projection import Point, Run, awaited, coming, opened, run_of, stop_out_bid, walk, worst_case
 from risk.models import RiskProjection
 from strategies import registry
-from strategies.domain import CycleView, OpenCycle, View
+from strategies.domain import CycleView, Decide, OpenCycle, View
 from strategies.models import Bot
+
+# A chart with more lines says less
+LEVELS_SHOWN = 20
 
 
 class Projector:
@@ -77,17 +80,24 @@ class Projector:
         )
 
     def _project(self, bot: Bot, view: View) -> tuple[Run, ...]:
-        """Walk both ways. A configuration that does not hold adds nothing: the trade job has parked the bot."""
+        walks = self._walks(bot, view)
+        return tuple(run_of(points, view.spec, falling=falling) for falling, points in walks.items())
+
+    def _walks(self, bot: Bot, view: View) -> dict[bool, tuple[Point, ...]]:
+        """Walk both ways, by falling. A configuration that does not hold adds nothing: the bot is parked."""
+        found = self._strategy(bot)
+        if found is None:
+            return {}
+        decide, params = found
+        return {falling: walk(decide, params, view, falling=falling) for falling in (True, False)}
+
+    def _strategy(self, bot: Bot) -> tuple[Decide, Any] | None:
         assert bot.config is not None
         try:
             spec = registry.get(bot.config.strategy)
-            params = spec.params.model_validate(bot.config.values)
+            return spec.decide, spec.params.model_validate(bot.config.values)
         except (KeyError, ValidationError):
-            return ()
-        return tuple(
-            run_of(walk(spec.decide, params, view, falling=falling), view.spec, falling=falling)
-            for falling in (True, False)
-        )
+            return None
 
     def _cycles(self, bot: Bot, asked: Asked) -> Mapping[str, Any]:
         """Project each cycle as if it were alone."""
@@ -98,7 +108,8 @@ class Projector:
             view.now, view.quote, view.spec, (cycle,), last_entry_at=view.now, signals=view.signals, atr=view.atr,
             equity=view.equity, margin_free=view.margin_free,
         )  # fmt: skip
-        runs = self._project(bot, alone)
+        walks = self._walks(bot, alone)
+        runs = [run_of(points, view.spec, falling=falling) for falling, points in walks.items()]
         assert self.orders.last is not None
         account = self.orders.last.book.account
         worse = min(runs, key=lambda run: run.equity_change, default=None)
@@ -110,7 +121,21 @@ class Projector:
             "worst_change": round(worse.equity_change, 2) if worse else 0.0,
             "worst_level": _percent(found.margin_level),
             "is_stop_out": found.is_stop_out,
+            "levels": [
+                {"level": leg.level, "side": leg.side.value, "price": leg.price_open, "lots": leg.volume}
+                for points in walks.values()
+                for leg in coming(points)[:LEVELS_SHOWN]
+            ],
+            "awaited": self._awaited(bot, alone),
         }
+
+    def _awaited(self, bot: Bot, view: View) -> list[dict[str, Any]]:
+        """Say at which prices the strategy would do something next."""
+        found = self._strategy(bot)
+        if found is None:
+            return []
+        decide, params = found
+        return [{"what": what, "price": price} for what, price in awaited(decide(view, params).watches, view)]
 
     def _figures(self, at: datetime) -> dict[str, Any]:
         assert self.orders.last is not None

@@ -13,6 +13,7 @@ from accounts.admincells import STATES, moment, money, projection_of, worst_case
 from accounts.adminkit import CLOCK, DialogForm, FactAdmin, ScopedRelatedFilter, display, person, post_dialog
 from accounts.models import TradingAccount
 from accounts.permissions import accounts_of
+from cycles.admin.page import chart_of
 from cycles.admin.story import legs_table, timeline_table
 from cycles.integrity import CHECKS
 from cycles.models import Cycle
@@ -60,7 +61,7 @@ class CycleAdmin(FactAdmin[Cycle]):
     search_fields = ("bot__name", "symbol", "close_reason", "=number")
     list_select_related = ("account", "bot")
     ordering = ("-opened_at", "-id")
-    change_form_outer_after_template = "cycles/story.html"
+    change_form_outer_before_template = "cycles/story.html"
     actions_list = ("check_integrity",)
     fieldsets = (
         (None, {"fields": ("bot", "account", "symbol", "side", "status", "kind")}),
@@ -126,7 +127,14 @@ class CycleAdmin(FactAdmin[Cycle]):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         cycle = self.visible_row(request, object_id)
-        story = {"legs_table": legs_table(cycle), "timeline_table": timeline_table(cycle)}
+        story = {
+            "cycle": cycle,
+            "chart": chart_of(cycle, CLOCK),
+            "live": {"socket": "/ws/live/", "links": {}, "only": [cycle.account_id]},
+            "worst": self.worst(cycle),
+            "legs_table": legs_table(cycle),
+            "timeline_table": timeline_table(cycle),
+        }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **story})
 
     @post_dialog(

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.utils.html import format_html
+
 from accounts.admincells import label, link, lots, moment, money, price, table
 from accounts.selectors import digits_of
 from cycles.models import Cycle
@@ -24,6 +26,7 @@ LEGS = (
     "Commission",
     "Opened (UTC)",
     "Closed (UTC)",
+    "Decision",
 )
 
 
@@ -49,7 +52,9 @@ def legs_table(cycle: Cycle) -> dict[str, Any]:
     """List the legs with what they booked and, while open, what they stand at."""
     floating = floating_of(cycle.account_id)
     digits = digits_of(cycle.account_id, cycle.symbol)
-    return table(LEGS, (_leg(order, floating, digits) for order in cycle.orders.order_by("level", "id")))
+    return table(
+        LEGS, (_leg(order, floating, digits) for order in cycle.orders.select_related("intent").order_by("level", "id"))
+    )
 
 
 def _leg(order: Order, floating: dict[int, tuple[float, float]], digits: int | None) -> tuple[Any, ...]:
@@ -62,11 +67,12 @@ def _leg(order: Order, floating: dict[int, tuple[float, float]], digits: int | N
         lots(order.volume or order.volume_initial),
         price(order.price_open, digits),
         price(order.price_close, digits),
-        money(float(order.profit) + profit),
+        format_html('<span data-leg="{}">{}</span>', order.pk, money(float(order.profit) + profit)),
         money(float(order.swap) + swap),
         money(order.commission),
         moment(order.opened_at),
         moment(order.closed_at),
+        link(order.intent, order.intent.why) if order.intent else "not by a bot",
     )
 
 
@@ -86,8 +92,12 @@ def timeline(cycle_id: int, limit: int = TIMELINE_MAX) -> list[Entry]:
 
 def timeline_table(cycle: Cycle) -> dict[str, Any]:
     """Show what happened to the cycle, oldest first."""
-    rows = ((moment(e.at), e.what, link(e.row, _named(e.row)), e.text) for e in timeline(cycle.pk))
+    rows = ((_to_the_millisecond(e.at), e.what, link(e.row, _named(e.row)), e.text) for e in timeline(cycle.pk))
     return table(("Time (UTC)", "What", "Of", "How"), rows)
+
+
+def _to_the_millisecond(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"
 
 
 def _named(row: Any) -> str:

@@ -165,6 +165,26 @@ def _broker(view: View) -> tuple[tuple[CycleView, ...], float]:
     return tuple(cycles), realized
 
 
+def coming(points: Iterable[Point]) -> tuple[Leg, ...]:
+    """Return the legs that the strategy would add on a walk, in the order of adding."""
+    found: dict[tuple[int, Side, float], Leg] = {}
+    for point in points:
+        for leg in (leg for cycle in point.cycles for leg in cycle.legs if leg.order_id < 0):
+            found.setdefault((leg.level, leg.side, leg.price_open), leg)
+    return tuple(found.values())
+
+
+def awaited(watches: Iterable[Watch], view: View) -> tuple[tuple[str, float], ...]:
+    """Return what a decision waits for as (what, price); of a net, the bid that gives it."""
+    found = []
+    for watch in watches:
+        if isinstance(watch, NetReached):
+            found += [(watch.note, view.spec.price(bid)) for bid in _bid_of_net(watch, view) if bid > 0]
+        elif isinstance(watch, PriceTouch):
+            found.append((watch.note, watch.level))
+    return tuple(found)
+
+
 def opened(view: View, action: OpenCycle) -> View:
     """Return the view as it would be with a new cycle opened now."""
     price = view.quote.ask if action.side is Side.BUY else view.quote.bid

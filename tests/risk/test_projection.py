@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brokers.domain import Quote, Side, SymbolSpec
-from risk.domain.projection import lots_of, opened, run_of, stop_out_bid, walk, worst_case
+from risk.domain.projection import awaited, coming, lots_of, opened, run_of, stop_out_bid, walk, worst_case
 from strategies import registry
 from strategies.domain import OpenCycle, View
 
@@ -31,6 +31,18 @@ def test_a_grid_is_walked_to_its_last_level_by_its_own_decisions() -> None:
     assert run.equity_change == pytest.approx(-(30 + 20 + 10) * 1.0 - 3 * 1.0, abs=0.05)
     assert run.margin_change == pytest.approx(0.3 * 1100)
     assert run_of(walk(GRID.decide, grid(direction="buy"), view, falling=False), SPEC, falling=False).levels == 0
+
+
+def test_what_a_grid_would_add_and_waits_for_can_be_drawn() -> None:
+    view = opened(VIEW, OpenCycle(Side.BUY, 0.1, "entry"))
+    params = GRID.params.model_validate({"lot_size": 0.1, "distance": 10.0, "target_profit": 20.0, "direction": "buy"})
+    legs = coming(walk(GRID.decide, params, view, falling=True))
+    assert [(leg.level, leg.side, leg.price_open) for leg in legs][:2] == [(1, Side.BUY, 1.0991), (2, Side.BUY, 1.0981)]
+    assert coming(walk(GRID.decide, params, view, falling=False)) == ()
+    found = dict(awaited(GRID.decide(view, params).watches, view))
+    # The entry at 1.1001 needs 20 pips of 0.1 lot for 20
+    assert found["target"] == pytest.approx(1.1021)
+    assert found["level 1"] == pytest.approx(1.0991)
 
 
 def test_a_money_stop_ends_the_walk_with_its_loss() -> None:

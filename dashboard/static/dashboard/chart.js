@@ -160,6 +160,17 @@ document.addEventListener("DOMContentLoaded", () => {
     if (quote) takePrice(quote[0]);
     drawLines(linesOf(legs, quote ? quote[1] : null));
     const floating = legs.reduce((sum, leg) => sum + (leg.profit || 0) + (leg.swap || 0), 0);
+    for (const leg of data.cycle ? legs : []) {
+      const cell = document.querySelector('[data-leg="' + leg.id + '"]');
+      if (cell && leg.profit !== null) Show.tick(cell, leg.profit + leg.booked, Show.gain(leg.profit + leg.booked), true);
+    }
+    const whole = data.cycle ? store.cycles.find((cycle) => cycle.id === data.cycle) : null;
+    if (whole) {
+      const worth = whole.realized + floating + legs.reduce((sum, leg) => sum + leg.booked + leg.commission, 0);
+      Show.tick(document.getElementById("cycle-net"), worth, Show.gain(worth), true);
+      Show.tick(document.getElementById("cycle-floating"), floating, Show.gain(floating), true);
+      Show.text(document.getElementById("cycle-age"), Show.age(Desk.serverNow() - Date.parse(whole.opened_at)));
+    }
     const net = legs.filter((leg) => leg.status === "open").reduce((sum, leg) => sum + (leg.side === "buy" ? leg.volume : -leg.volume), 0);
     const spread = quote ? Math.round((quote[1] - quote[0]) * 10 ** data.digits) : null;
     const figures = document.getElementById("chart-figures");
