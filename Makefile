@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 BROWSER_PACKAGES := chromium fonts-liberation
 
 .DEFAULT_GOAL := help
-.PHONY: help install run stop test mutants simulate browser soak-simulator soak-netting check format lock envexample clean
+.PHONY: help install run stop test mutants simulate browser soak-simulator soak-netting soak-api check format lock envexample clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ soak-simulator: install  ## Run 10,000 random accounts of each margin mode throu
 
 soak-netting: install  ## Run 10,000 random histories through the virtual-position ledger
 	NETTING_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/brokers/test_netting.py
+
+soak-api: install  ## Send each route of the API 200 requests made from its document, and 200 that it must refuse
+	@API_EXAMPLES=200 $(BIN)/python -m pytest -q tests/api/test_schemathesis.py
 
 mutants: install  ## Remove each safety line in turn and see that a test turns red. ARGS="lease" for some
 	@$(BIN)/python tools/mutants.py $(ARGS)

@@ -3,7 +3,7 @@
 import django_filters
 from rest_framework import serializers
 
-from accounts.apikit.reading import Filters, ReadViewSet, fields_of
+from accounts.apikit.reading import Filters, ReadViewSet, WholeFilter, fields_of
 from cycles.models import Cycle
 
 
@@ -14,7 +14,7 @@ class CycleSerializer(serializers.ModelSerializer[Cycle]):
 
 
 class CycleFilters(Filters):
-    bot = django_filters.NumberFilter(field_name="bot_id", label="Number of the bot")
+    bot = WholeFilter(field_name="bot_id", label="Number of the bot")
     opened_at = django_filters.IsoDateTimeFromToRangeFilter(label="Opened")
     closed_at = django_filters.IsoDateTimeFromToRangeFilter(label="Closed")
 

@@ -3,7 +3,7 @@
 import django_filters
 from rest_framework import serializers
 
-from accounts.apikit.reading import Filters, ReadViewSet, fields_of
+from accounts.apikit.reading import Filters, ReadViewSet, WholeFilter, fields_of
 from orders.models import Deal, Order, OrderIntent
 
 
@@ -14,8 +14,8 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
 
 
 class BookFilters(Filters):
-    bot = django_filters.NumberFilter(field_name="bot_id", label="Number of the bot")
-    cycle = django_filters.NumberFilter(field_name="cycle_id", label="Number of the cycle")
+    bot = WholeFilter(field_name="bot_id", label="Number of the bot")
+    cycle = WholeFilter(field_name="cycle_id", label="Number of the cycle")
 
 
 class OrderFilters(BookFilters):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import django_filters
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers, status, viewsets
@@ -15,8 +14,8 @@ from accounts.adminkit import CLOCK
 from accounts.apikit.auth import user_of
 from accounts.apikit.fields import StrictSerializer
 from accounts.apikit.idempotency import idempotent
-from accounts.apikit.reading import Filters, ReadViewSet, fields_of
-from accounts.apikit.schema import documented
+from accounts.apikit.reading import Filters, ReadViewSet, StrictFilters, WholeFilter, fields_of
+from accounts.apikit.schema import documented, one_answer, shaped
 from accounts.permissions import can
 from strategies import registry
 from strategies.models import Bot, BotConfig
@@ -85,9 +84,9 @@ class ConfigSerializer(serializers.ModelSerializer[BotConfig]):
         fields = fields_of(BotConfig)
 
 
-class ConfigFilters(django_filters.FilterSet):  # type: ignore[misc]
-    account = django_filters.NumberFilter(field_name="bot__account_id", label="Number of the account")
-    bot = django_filters.NumberFilter(field_name="bot_id", label="Number of the bot")
+class ConfigFilters(StrictFilters):
+    account = WholeFilter(field_name="bot__account_id", label="Number of the account")
+    bot = WholeFilter(field_name="bot_id", label="Number of the bot")
 
 
 class ConfigViewSet(ReadViewSet):
@@ -109,8 +108,14 @@ class StrategySerializer(serializers.Serializer[Any]):
     description = serializers.CharField(source="doc")
     schema = serializers.SerializerMethodField()
 
+    @shaped({"type": "object", "additionalProperties": True})
     def get_schema(self, spec: registry.StrategySpec) -> dict[str, Any]:
         return spec.params.model_json_schema()
+
+
+@one_answer
+class StrategiesSerializer(serializers.Serializer[Any]):
+    results = StrategySerializer(many=True)
 
 
 class StrategyViewSet(viewsets.ViewSet):
@@ -119,9 +124,9 @@ class StrategyViewSet(viewsets.ViewSet):
     lookup_field = "slug"
     lookup_value_regex = "[a-z0-9-]{1,60}"
 
-    @documented(responses=StrategySerializer(many=True))
+    @documented(responses=StrategiesSerializer)
     def list(self, request: Request) -> Response:
-        return Response({"results": StrategySerializer(registry.all_strategies(), many=True).data})
+        return Response(StrategiesSerializer({"results": registry.all_strategies()}).data)
 
     @documented(responses=StrategySerializer, parameters=[OpenApiParameter("slug", str, OpenApiParameter.PATH)])
     def retrieve(self, request: Request, slug: str) -> Response:

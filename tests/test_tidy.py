@@ -162,3 +162,10 @@ def test_the_swallowing_rule_sees(source: str, count: int) -> None:
 def test_the_length_rule_sees() -> None:
     source = "def f():\n" + "    x = 1\n" * FUNCTION_LINES_MAX
     assert [text for _, text in long_functions(ast.parse(source))] == ["f has 61 lines"]
+
+
+def test_every_route_that_changes_something_says_who_may() -> None:
+    from tests.api.matrix import writes_without_a_line
+
+    missing = writes_without_a_line()
+    assert not missing, f"add to WRITES in tests/api/matrix.py what these ask for: {missing}"

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from accounts.apikit.auth import user_of
-from accounts.apikit.reading import Filters, ReadViewSet, fields_of
+from accounts.apikit.reading import Filters, ReadViewSet, StrictFilters, fields_of
 from accounts.models import AccountSnapshot, Symbol, TradingAccount
 from accounts.permissions import accounts_of
 
@@ -20,7 +20,7 @@ class AccountSerializer(serializers.ModelSerializer[TradingAccount]):
         fields = fields_of(TradingAccount, "password_encrypted", "terminal_path")
 
 
-class AccountFilters(django_filters.FilterSet):  # type: ignore[misc]
+class AccountFilters(StrictFilters):
     class Meta:
         model = TradingAccount
         fields = ("broker", "desired_state", "demo", "currency")

@@ -3,7 +3,7 @@
 import django_filters
 from rest_framework import serializers
 
-from accounts.apikit.reading import Filters, ReadViewSet, fields_of
+from accounts.apikit.reading import Filters, ReadViewSet, WholeFilter, fields_of
 from events.models import Command, Event
 
 
@@ -14,8 +14,8 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 
 
 class EventFilters(Filters):
-    bot = django_filters.NumberFilter(field_name="bot_id", label="Number of the bot")
-    cycle = django_filters.NumberFilter(field_name="cycle_id", label="Number of the cycle")
+    bot = WholeFilter(field_name="bot_id", label="Number of the bot")
+    cycle = WholeFilter(field_name="cycle_id", label="Number of the cycle")
     at = django_filters.IsoDateTimeFromToRangeFilter(label="Time")
 
     class Meta:

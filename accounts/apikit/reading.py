@@ -1,30 +1,76 @@
 """Read routes: rows of the asker's accounts only, by allow-listed filters and orders, page after page by cursor."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import django_filters
+from django import forms
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import DataError
+from django.db import DataError, models
 from django.db.models import Model, QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import mixins, viewsets
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.filters import OrderingFilter
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
 from accounts.apikit.auth import user_of
+from accounts.apikit.schema import shaped
 from accounts.permissions import accounts_of, is_superuser
 
 PAGE_SIZE_MAX = 200
+ID_MAX = 2**53 - 1
+WHOLE = re.compile(r"\A(?:0|[1-9]\d{0,15})\Z", re.ASCII)
+WHOLE_FIELDS = (
+    models.AutoField, models.BigAutoField, models.BigIntegerField, models.IntegerField, models.PositiveIntegerField,
+    models.PositiveSmallIntegerField, models.SmallIntegerField, models.PositiveBigIntegerField,
+)  # fmt: skip
 PARAMETERS = frozenset({"cursor", "page_size", "ordering", "format"})
 
 
-class Filters(django_filters.FilterSet):  # type: ignore[misc]
+@shaped({"type": "integer", "minimum": 0, "maximum": ID_MAX})
+class WholeFilter(django_filters.NumberFilter):  # type: ignore[misc]
+    """Takes plain whole numbers: no sign, no exponent, no blanks."""
+
+    field_class = forms.RegexField
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.pop("min_value", None), kwargs.pop("max_value", None)
+        message = f"Give a whole number from 0 to {ID_MAX}."
+        kwargs |= {"regex": WHOLE, "strip": False, "error_messages": {"invalid": message}}
+        super().__init__(*args, **kwargs)
+
+    def get_max_validator(self) -> None:
+        return None
+
+
+@shaped({"type": "boolean"})
+class TrueOrFalseFilter(django_filters.ChoiceFilter):  # type: ignore[misc]
+    """Takes true and false, not 1 or yes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs, choices=(("true", "true"), ("false", "false")))
+
+    def filter(self, rows: "QuerySet[Any]", value: str) -> "QuerySet[Any]":
+        return rows.filter(**{str(self.field_name): value == "true"}) if value else rows
+
+
+class StrictFilters(django_filters.FilterSet):  # type: ignore[misc]
+    """Filters that refuse what is almost what they take, and parameters that are given without a value or twice."""
+
+    FILTER_DEFAULTS = {
+        **django_filters.FilterSet.FILTER_DEFAULTS,
+        **{field: {"filter_class": WholeFilter} for field in WHOLE_FIELDS},
+        models.BooleanField: {"filter_class": TrueOrFalseFilter},
+    }
+
+
+class Filters(StrictFilters):
     """Filters of rows that belong to an account; a foreign account's number is like one that does not exist."""
 
-    account = django_filters.NumberFilter(field_name="account_id", label="Number of the account")
+    account = WholeFilter(field_name="account_id", label="Number of the account")
 
 
 class StrictOrdering(OrderingFilter):
@@ -58,7 +104,7 @@ class Pages(CursorPagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         try:
             return super().paginate_queryset(queryset, request, view)
-        except (ValueError, DjangoValidationError, DataError):
+        except (ValueError, DjangoValidationError, DataError, NotFound):
             raise ValidationError({"cursor": ["It is none that a page of this list gave."]}) from None
 
 
@@ -90,6 +136,10 @@ class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         if unknown:
             names = ", ".join(sorted(known - {"format"}))
             raise ValidationError({name: [f"Unknown parameter; known: {names}."] for name in unknown})
+        given = self.request.query_params.lists()
+        odd = [name for name, values in given if len(values) > 1 or not values[0]]
+        if odd:
+            raise ValidationError({name: ["Give it once, with a value, or leave it out."] for name in odd})
 
 
 def fields_of(model: type[Model], *but: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The desk of the admin's tests, asked through the API."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,11 +28,15 @@ class Api:
 
     def post(self, path: str, body: Any = None, *, key: str | None = "", **headers: str) -> Any:
         """Post JSON (bytes as they are) with a new Idempotency-Key, the one given, or (None) without one."""
+        return self.send("POST", path, body, key=key, **headers)
+
+    def send(self, method: str, path: str, body: Any = None, *, key: str | None = "", **headers: str) -> Any:
+        """Send JSON by any method, as `post` does."""
         given = {} if key is None else {"Idempotency-Key": key or self._keys.token(20)}
-        return self.client.post(
-            f"/api/{path}", {} if body is None else body, "application/json",
-            headers={**self.headers, **given, **headers},
-        )  # fmt: skip
+        data = body if isinstance(body, bytes) else json.dumps({} if body is None else body)
+        return self.client.generic(
+            method, f"/api/{path}", data, "application/json", headers={**self.headers, **given, **headers}
+        )
 
 
 @pytest.fixture

@@ -125,10 +125,23 @@ def test_filters_take_what_they_know(route: str, parameters: dict[str, str], api
     assert set(answer.json()["error"]["fields"]) <= {*parameters, "at"}
 
 
-def test_numbers_beyond_all_rows_find_none(api: Ask) -> None:
-    for number in ("999999999999999999999999", "-5", "0", "1e3", "1.5"):
-        assert api("ben").get("orders", account=number).status_code == 200
-        assert rows(api("ben").get("orders", ticket=number)) == []
+def test_numbers_are_plain_whole_ones(api: Ask) -> None:
+    for number in ("999999999999999999999999", "-5", "1e3", "1.5", "2.2e-309", " 1", "1 ", "٣", "01", "", "null"):
+        for field in ("account", "ticket", "bot"):
+            answer = api("ben").get("orders", **{field: number})
+            assert (answer.status_code, list(answer.json()["error"]["fields"])) == (400, [field]), number
+    assert rows(api("ben").get("orders", ticket="0")) == []
+
+
+def test_true_and_false_are_these_words(api: Ask, desk: Desk) -> None:
+    assert [row["id"] for row in rows(api("root").get("accounts", demo="true"))] == [desk.account.pk]
+    assert [row["id"] for row in rows(api("root").get("accounts", demo="false"))] == [desk.other.pk]
+    for word in ("1", "0", "yes", "True", "", "null"):
+        assert api("root").get("accounts", demo=word).status_code == 400
+
+
+def test_a_parameter_is_given_once(api: Ask) -> None:
+    assert api("ben").get("orders", status=["open", "closed"]).json()["error"]["fields"].keys() == {"status"}
 
 
 def test_a_foreign_account_filters_like_one_that_does_not_exist(api: Ask, desk: Desk) -> None:

@@ -1,0 +1,72 @@
+"""What each route of the API asks of a person and of a token. A route without a line here turns the tests red."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+# Methods that only read need nothing but a login; whose rows they show is tested for all of them alike
+READS = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The role in the row's account (or `superuser`), and the scope of a token; `body` makes what is sent."""
+
+    role: str
+    scope: str = "control"
+    body: Callable[[Any], dict[str, Any]] = lambda desk: {}
+
+
+def _account(desk: Any) -> dict[str, Any]:
+    return {"account": desk.account.pk}
+
+
+# Method and route, as `routes` names it, of everything that changes something
+WRITES: dict[str, Needs] = {
+    "POST bots/{pk}/pause": Needs("trader"),
+    "POST bots/{pk}/start": Needs("trader"),
+    "POST bots/{pk}/stop": Needs("trader"),
+    "POST trade-engine/pause": Needs("trader", body=_account),
+    "POST trade-engine/resume": Needs("trader", body=_account),
+    "POST trade-engine/start": Needs("trader", body=_account),
+    "POST trade-engine/stop": Needs("trader", body=_account),
+}
+
+
+def routes() -> Iterator[tuple[str, str]]:
+    """Give method and route of every operation of the API, as the resolver knows them."""
+
+    def walk(patterns: list[Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for pattern in patterns:
+            path = prefix + str(pattern.pattern)
+            if isinstance(pattern, URLResolver):
+                yield from walk(pattern.url_patterns, path)
+            elif isinstance(pattern, URLPattern):
+                yield path, pattern.callback
+
+    for path, view in walk(get_resolver().url_patterns, ""):
+        if path.startswith("api/"):
+            named = re.sub(r"\(\?P<(\w+)>[^)]*\)|<(?:\w+:)?(\w+)>", lambda m: f"{{{m[1] or m[2]}}}", path)
+            for method in methods_of(view):
+                yield method, re.sub(r"[\^$]|\\Z", "", named).removeprefix("api/")
+
+
+def methods_of(view: Any) -> list[str]:
+    """Return the methods that a view answers."""
+    actions = getattr(view, "actions", None)
+    names = actions or [n for n in view.view_class.http_method_names if hasattr(view.view_class, n)]
+    return sorted(name.upper() for name in names if name != "options")
+
+
+def writes_without_a_line() -> list[str]:
+    """Return what changes something and has no line above."""
+    found = {f"{method} {route}" for method, route in routes() if method not in READS}
+    return sorted(found - set(WRITES))
+
+
+def lines_without_a_route() -> list[str]:
+    """Return lines above that no route answers to."""
+    return sorted(set(WRITES) - {f"{method} {route}" for method, route in routes()})
