@@ -190,6 +190,14 @@ def orphaned_orders(account_id: int) -> list[tuple[int, int]]:
     return list(rows.values_list("id", "intent__cycle_id"))
 
 
+def bots_with_open_business(account_id: int) -> set[int]:
+    """Return the bots that have a cycle or an order open on an account, or a request of whatever kind under way."""
+    cycles = Cycle.objects.filter(account_id=account_id, status__in=ACTIVE).values_list("bot_id", flat=True)
+    orders = Order.objects.filter(account_id=account_id, status__in=("open", "pending"), bot__isnull=False)
+    found = {*cycles, *orders.values_list("bot_id", flat=True), *(i.bot_id for i in intents_under_way(account_id))}
+    return {bot_id for bot_id in found if bot_id is not None}
+
+
 def has_open_business(account_id: int) -> bool:
     """Tell whether a bot has a cycle or an order open on an account, or a request of whatever kind is under way."""
     return (

@@ -1,11 +1,11 @@
-"""What a start finds that happened while nobody traded, and what the account's restart policy makes of it."""
+"""What a start finds that happened while nobody traded, and what the restart policies make of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import RestartPolicy, TradingAccount
 from brokers.gateway import BrokerError
@@ -17,9 +17,10 @@ from orders.gate import Gate, fenced
 from orders.models import Order
 from risk.models import Block
 from risk.services import raise_block
+from risk.services.blocks import RESTART
 from strategies.models import Bot
 
-FROZEN, TP_ONLY, FLATTEN = "restart frozen", "restart tp-only", "restart flatten"
+FROZEN, TP_ONLY, FLATTEN = f"{RESTART} frozen", f"{RESTART} tp-only", f"{RESTART} flatten"
 CAUSES: Mapping[str, str] = {
     RestartPolicy.ADOPT_AND_FREEZE: FROZEN,
     RestartPolicy.TP_ONLY: TP_ONLY,
@@ -108,13 +109,13 @@ def _gaps(closed: Sequence[Order], market: Market) -> Iterable[Gap]:
         yield Gap(order.cycle_id or 0, order.level, lots, cost)
 
 
-def follow_policy(gate: Gate, report: RestartReport, *, had_business: bool, at: datetime) -> str | None:
-    """Write the report down and let the policy take hold, in one transaction; return the block's cause, if any.
+def follow_policy(gate: Gate, report: RestartReport, *, busy: Collection[int], is_busy: bool, at: datetime) -> None:
+    """Write the report down and let the policies take hold, in one transaction.
 
-    The block stands until a person lifts it, which is their approval to go on.
+    The account's policy holds for it as a whole, or, when some of its bots have one of their own, for each of the
+    others; it takes hold when the account had open business (`is_busy`), a bot's own when the bot had (`busy`). A block
+    stands until a person lifts it, which is their approval to go on.
     """
-    policy = TradingAccount.objects.values_list("restart_policy", flat=True).get(pk=gate.account_id)
-    cause = CAUSES.get(policy) if had_business else None
     with fenced(gate):
         if not report.nothing:
             record(
@@ -125,18 +126,34 @@ def follow_policy(gate: Gate, report: RestartReport, *, had_business: bool, at: 
                 at=at,
                 data=asdict(report),
             )
-        if cause is not None:
-            reason = f"restarted with open business: {EFFECTS[cause]} until somebody lifts this. {report.text()}"
-            raise_block(account_id=gate.account_id, cause=cause, reason=reason, at=at)
-    return cause
+        for bot_id, policy in _policies(gate.account_id, busy, is_busy=is_busy):
+            cause = CAUSES.get(policy)
+            if cause is not None:
+                reason = f"restarted with open business: {EFFECTS[cause]} until somebody lifts this. {report.text()}"
+                raise_block(account_id=gate.account_id, bot_id=bot_id, cause=cause, reason=reason, at=at)
 
 
-def stands(account_id: int, cause: str) -> bool:
-    """Tell whether a restart policy still holds the account."""
-    return Block.objects.filter(account_id=account_id, cause=cause, lifted_at__isnull=True).exists()
+def _policies(account_id: int, busy: Collection[int], *, is_busy: bool) -> list[tuple[int | None, str]]:
+    """Return who follows which policy now: a bot, or the account as a whole (None)."""
+    general = TradingAccount.objects.values_list("restart_policy", flat=True).get(pk=account_id)
+    bots = dict(Bot.objects.filter(account_id=account_id).order_by("id").values_list("id", "restart_policy"))
+    own: list[tuple[int | None, str]] = [(pk, policy) for pk, policy in bots.items() if policy and pk in busy]
+    if not is_busy:
+        return own
+    if not any(bots.values()):
+        return [(None, general)]
+    return [*own, *((pk, general) for pk, policy in bots.items() if not policy)]
+
+
+def held_bots(account_id: int, cause: str) -> set[int | None]:
+    """Return the bots that a restart policy still holds; None among them stands for every bot of the account."""
+    found = Block.objects.filter(account_id=account_id, cause=cause, lifted_at__isnull=True)
+    return set(found.values_list("bot_id", flat=True))
 
 
 def not_frozen(bots: "QuerySet[Bot]") -> "QuerySet[Bot]":
-    """Leave out the bots of accounts that were frozen at a restart."""
-    frozen = Block.objects.filter(account=OuterRef("account"), cause=FROZEN, lifted_at__isnull=True)
+    """Leave out the bots that were frozen at a restart, by themselves or with their account."""
+    frozen = Block.objects.filter(
+        Q(bot__isnull=True) | Q(bot=OuterRef("pk")), account=OuterRef("account"), cause=FROZEN, lifted_at__isnull=True
+    )
     return bots.exclude(Exists(frozen))

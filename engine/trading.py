@@ -1,6 +1,6 @@
 """The trade job: the only place that goes decision → review → intent → send."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -120,11 +120,16 @@ class Trader:
             self._due[bot.pk] = ticks + bot.interval_seconds
         return self._ask_all([(bot, symbol, "interval") for bot in due for symbol in bot.symbols])
 
-    def close_all(self, why: str) -> int:
-        """Close the cycles of every bot, stopped ones too; returns the number of requests sent. Raises ReadError."""
+    def close_all(self, why: str, only: Collection[int | None] = (None,)) -> int:
+        """Close the cycles of bots, stopped ones too; returns the number of requests sent. Raises ReadError.
+
+        `only`: numbers of bots; None among them means every bot.
+        """
         before, current = self.sent, self._round()
         bots = Bot.objects.filter(account_id=self.account_id).select_related("config", "account").in_bulk()
         for (bot_id, symbol), cycles in current.cycles.items():
+            if not {None, bot_id} & set(only):
+                continue
             quote, spec = self.market.quote(symbol), self.market.spec(symbol)
             standing = standing_of(self.clock.now(), quote, spec, current, self.guards)
             view = self._view(bots[bot_id], symbol, standing, current)

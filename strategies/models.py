@@ -10,7 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from accounts.models import NAME, DesiredState, TradingAccount
+from accounts.models import NAME, DesiredState, RestartPolicy, TradingAccount
 from accounts.validation import number
 
 MAGIC_MAX = 2**53 - 1
@@ -28,6 +28,14 @@ class Bot(models.Model):
     interval_seconds = models.FloatField(
         default=1.0, validators=[number, MinValueValidator(0.1), MaxValueValidator(3600.0)]
     )
+    restart_policy = models.CharField(
+        max_length=16,
+        choices=RestartPolicy.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What a start with open business of this bot does. Empty: what the account says.",
+    )
     config = models.ForeignKey(
         "strategies.BotConfig", on_delete=models.PROTECT, null=True, blank=True, related_name="+", editable=False
     )
@@ -43,6 +51,10 @@ class Bot(models.Model):
                 condition=Q(interval_seconds__gte=0.1, interval_seconds__lte=3600.0), name="bot_interval_range"
             ),
             models.CheckConstraint(condition=Q(desired_state__in=DesiredState.values), name="bot_desired_state_known"),
+            models.CheckConstraint(
+                condition=Q(restart_policy="") | Q(restart_policy__in=RestartPolicy.values),
+                name="bot_restart_policy_known",
+            ),
             models.CheckConstraint(
                 condition=~Q(desired_state="running") | Q(config__isnull=False), name="bot_running_has_config"
             ),

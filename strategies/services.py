@@ -82,6 +82,7 @@ def create_bot(
     magic: int | None = None,
     by: User | None = None,
     interval_seconds: float = 1.0,
+    restart_policy: str = "",
 ) -> Bot:
     """Create a stopped bot; with `values`, also its first configuration. The magic defaults to the next free one.
 
@@ -99,6 +100,7 @@ def create_bot(
         symbols=symbol_list(symbols),
         magic=next_magic(account.pk) if magic is None else magic,
         interval_seconds=interval_seconds,
+        restart_policy=restart_policy,
     )
     bot.full_clean()
     bot.save()
@@ -124,6 +126,7 @@ def register_bot(*, bot: Bot, at: datetime, by: User | None = None) -> None:
             "strategy": bot.strategy,
             "symbols": bot.symbols,
             "interval_seconds": bot.interval_seconds,
+            "restart_policy": bot.restart_policy,
             "version": bot.config.version if bot.config else None,
         },
         by=by,
@@ -261,9 +264,12 @@ def change_bot(
     name: str | None = None,
     symbols: Sequence[str] | None = None,
     interval_seconds: float | None = None,
+    restart_policy: str | None = None,
     by: User | None = None,
 ) -> bool:
-    """Change what is not versioned of a bot: name, symbols, interval in seconds; tell if anything changed.
+    """Change what is not versioned of a bot: name, symbols, interval in seconds, restart policy (empty: the account's).
+
+    Tells if anything changed.
 
     Raises:
         ValidationError: A field does not hold, or a symbol is taken away while the bot is not stopped.
@@ -274,6 +280,7 @@ def change_bot(
         "name": locked.name if name is None else name,
         "symbols": kept,
         "interval_seconds": locked.interval_seconds if interval_seconds is None else interval_seconds,
+        "restart_policy": locked.restart_policy if restart_policy is None else restart_policy,
     }
     before = {field: getattr(locked, field) for field in wanted}
     changed = {field: value for field, value in wanted.items() if before[field] != value}

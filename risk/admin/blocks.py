@@ -24,7 +24,7 @@ from accounts.models import TradingAccount
 from accounts.permissions import accounts_of
 from risk import services
 from risk.models import Block
-from risk.services.blocks import GUARD
+from risk.services.blocks import GUARD, RESTART
 from strategies.models import Bot
 
 PERSON = "person"
@@ -83,8 +83,8 @@ class BlockAdmin(FactAdmin[Block]):
     list_select_related = ("account", "bot", "raised_by")
     ordering = ("-raised_at", "-id")
     actions_list = ("raise_block",)
-    actions_detail = ("lift",)
-    actions_row = ("lift",)
+    actions_detail = ("approve", "lift")
+    actions_row = ("approve", "lift")
 
     @display(description="Raised (UTC)", ordering="raised_at")
     def raised(self, block: Block) -> str:
@@ -116,14 +116,29 @@ class BlockAdmin(FactAdmin[Block]):
         return f"No new entries on {bot.name if bot else account.name}: {reason}"
 
     @post_dialog(
+        label="Approve",
+        question="The bots go on as they decide, and may open again what the restart report calls missing.",
+        button="Approve going on",
+        path="approve",
+        icon="task_alt",
+        form=LiftDialog,
+        shown_when=lambda block: block.lifted_at is None and block.cause.startswith(f"{RESTART} "),
+    )
+    def approve(self, request: HttpRequest, block: Block, why: str) -> str:
+        return self._lifted(request, block, why, "Approved")
+
+    @post_dialog(
         label="Lift",
         question="Entries are allowed again as far as this block is concerned.",
         button="Lift the block",
         path="lift",
         icon="lock_open",
         form=LiftDialog,
-        shown_when=lambda block: block.lifted_at is None and not block.cause.startswith(f"{GUARD} "),
+        shown_when=lambda block: block.lifted_at is None and not block.cause.startswith((f"{GUARD} ", f"{RESTART} ")),
     )
     def lift(self, request: HttpRequest, block: Block, why: str) -> str:
+        return self._lifted(request, block, why, "The block was lifted")
+
+    def _lifted(self, request: HttpRequest, block: Block, why: str, said: str) -> str:
         won = services.lift_block(block_id=block.pk, why=why, by_id=person(request).pk, at=CLOCK.now())
-        return f"The block was lifted: {why}" if won else "The block was lifted before."
+        return f"{said}: {why}" if won else "The block was lifted before."

@@ -11,6 +11,8 @@ from events.services import record
 from risk.models import Block
 
 GUARD = "guard"
+# How the causes of blocks begin that a restart policy raised
+RESTART = "restart"
 
 
 def _standing(account_id: int, bot_id: int | None, cause: str, symbol: str) -> Q:

@@ -48,9 +48,11 @@ class BotAdmin(DeskAdmin[Bot]):
     identity = ("account", "strategy", "magic", "wanted", "version", "worst", "created_at")
     fieldsets = (
         (None, {"fields": ("name", "account", "wanted", "version", "worst")}),
-        ("Market", {"fields": ("strategy", "symbols", "magic", "interval_seconds", "created_at")}),
+        ("Market", {"fields": ("strategy", "symbols", "magic", "interval_seconds", "restart_policy", "created_at")}),
     )
-    add_fieldsets = ((None, {"fields": ("account", "name", "strategy", "symbols", "magic", "interval_seconds")}),)
+    add_fieldsets = (
+        (None, {"fields": ("account", "name", "strategy", "symbols", "magic", "interval_seconds", "restart_policy")}),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Bot]:
         open_cycles = Count("cycles", filter=Q(cycles__status__in=("open", "closing")))
@@ -108,7 +110,13 @@ class BotAdmin(DeskAdmin[Bot]):
         by, at = person(request), CLOCK.now()
         if change:
             services.change_bot(
-                bot=obj, name=obj.name, symbols=obj.symbols, interval_seconds=obj.interval_seconds, by=by, at=at
+                bot=obj,
+                name=obj.name,
+                symbols=obj.symbols,
+                interval_seconds=obj.interval_seconds,
+                restart_policy=obj.restart_policy,
+                by=by,
+                at=at,
             )
         else:
             created = services.create_bot(
@@ -118,6 +126,7 @@ class BotAdmin(DeskAdmin[Bot]):
                 symbols=obj.symbols,
                 magic=obj.magic,
                 interval_seconds=obj.interval_seconds,
+                restart_policy=obj.restart_policy,
                 by=by,
                 at=at,
             )

@@ -55,7 +55,7 @@ class BotForm(DeskModelForm[Bot]):
 
     class Meta:
         model = Bot
-        fields = ("account", "name", "strategy", "symbols", "magic", "interval_seconds")
+        fields = ("account", "name", "strategy", "symbols", "magic", "interval_seconds", "restart_policy")
         help_texts = {"interval_seconds": "Seconds between two looks at the market besides its watches, from 0.1."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

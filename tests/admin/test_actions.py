@@ -22,6 +22,7 @@ CONFIRMED = {"_form_submitted": "1"}
 ANSWERS: dict[str, dict[str, Any]] = {
     "accounts_apitoken_make": {"name": "t", "scope": "read", "days": "9", "own_password": "correct horse"},
     "accounts_tradingaccount_change_password": {"password": "new secret", "own_password": "correct horse"},
+    "risk_block_approve": {"why": "looked at it"},
     "risk_block_lift": {"why": "the news is out"},
     "risk_block_raise_block": {"reason": "news"},
     "orders_orderintent_settle": {"reason": "the broker says: never executed", "own_password": "correct horse"},

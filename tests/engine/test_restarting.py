@@ -9,6 +9,8 @@ from events.models import Event
 from orders.models import OrderIntent
 from risk.models import Block
 from risk.services import lift_block
+from strategies.models import Bot
+from strategies.services import change_bot, set_bot_state
 from tests.world import World
 
 GRID: dict[str, Any] = {"max_cycles": 1, "entry_cooldown": 0.0, "target_profit": 1000.0, "take_profit": 30.0}
@@ -105,3 +107,45 @@ def test_an_account_without_open_business_just_starts(world: World, policy: str)
     world.bot(**GRID)
     world.start()
     assert standing(world) == []
+
+
+def test_a_bot_has_a_policy_of_its_own_and_others_follow_the_account(world: World) -> None:
+    bots = [world.bot(name, **GRID) for name in ("Grid", "Flat", "Idle")]
+    grid, flat, idle = bots
+    set_policy(world, grid, "tp_only")
+    set_policy(world, flat, "flatten")
+    set_bot_state(bot=idle, state="paused", at=world.clock.now(), by=world.ada)
+    world.run(3)
+    assert len(world.truth.positions) == 2
+    set_policy(world, idle, "adopt_and_freeze")
+    world.restart()
+    assert policies(world) == {(grid.pk, "restart tp-only"), (flat.pk, "restart flatten")}
+    world.run(30)
+    assert {o.bot_id for o in world.open_orders()} == {grid.pk}
+    world.move(-30, run=5)
+    assert {o.bot_id for o in world.open_orders()} == {grid.pk}
+    assert len(world.truth.positions) == 1, "neither adds a level nor opens a cycle"
+    world.assert_equal()
+
+
+@pytest.mark.parametrize("policy", ["adopt_and_freeze", "tp_only", "flatten"])
+def test_a_bot_that_resumes_goes_on_while_the_account_s_policy_holds_the_others(world: World, policy: str) -> None:
+    held, free = world.bot("Held", **GRID), world.bot("Free", **GRID)
+    set_policy(world, free, "resume")
+    TradingAccount.objects.update(restart_policy=policy)
+    world.run(3)
+    assert len(world.truth.positions) == 2
+    world.restart()
+    assert {bot for bot, _ in policies(world)} == {held.pk}
+    world.move(-11, run=5)
+    assert [o.level for o in world.open_orders() if o.bot_id == free.pk] == [0, 1]
+    assert [o.level for o in world.open_orders() if o.bot_id == held.pk] == ([] if policy == "flatten" else [0])
+
+
+def set_policy(world: World, bot: Bot, policy: str) -> None:
+    assert change_bot(bot=bot, restart_policy=policy, at=world.clock.now(), by=world.ada)
+
+
+def policies(world: World) -> set[tuple[int | None, str]]:
+    blocks = Block.objects.filter(account=world.account, cause__startswith="restart", lifted_at__isnull=True)
+    return set(blocks.values_list("bot_id", "cause"))
