@@ -190,18 +190,16 @@ def orphaned_orders(account_id: int) -> list[tuple[int, int]]:
     return list(rows.values_list("id", "intent__cycle_id"))
 
 
-def bots_with_open_business(account_id: int) -> set[int]:
-    """Return the bots that have a cycle or an order open on an account, or a request of whatever kind under way."""
+def open_business(account_id: int) -> set[int | None]:
+    """Return the bots that have a cycle or an order open on an account, or a request of whatever kind under way.
+
+    None among them stands for a request that is no bot's.
+    """
     cycles = Cycle.objects.filter(account_id=account_id, status__in=ACTIVE).values_list("bot_id", flat=True)
     orders = Order.objects.filter(account_id=account_id, status__in=("open", "pending"), bot__isnull=False)
-    found = {*cycles, *orders.values_list("bot_id", flat=True), *(i.bot_id for i in intents_under_way(account_id))}
-    return {bot_id for bot_id in found if bot_id is not None}
+    return {*cycles, *orders.values_list("bot_id", flat=True), *(i.bot_id for i in intents_under_way(account_id))}
 
 
 def has_open_business(account_id: int) -> bool:
-    """Tell whether a bot has a cycle or an order open on an account, or a request of whatever kind is under way."""
-    return (
-        Cycle.objects.filter(account_id=account_id, status__in=ACTIVE).exists()
-        or Order.objects.filter(account_id=account_id, status__in=("open", "pending"), bot__isnull=False).exists()
-        or bool(intents_under_way(account_id))
-    )
+    """Tell whether anything of ours is open or under way on an account."""
+    return bool(open_business(account_id))

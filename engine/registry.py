@@ -1,12 +1,12 @@
 """The processes of the engine as rows, so that pages show them and supervisors find what dead ones left."""
 
 import os
-import platform
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import psutil
+from django.conf import settings
 
 from engine.models import EngineProcess
 
@@ -15,7 +15,8 @@ SILENT_AFTER = timedelta(seconds=10)
 
 def this_host() -> str:
     """Return the name by which this machine is known to the engine."""
-    return platform.node()[:60] or "localhost"
+    name: str = settings.HOST_NAME
+    return name
 
 
 def process_name(role: str, token: str) -> str:

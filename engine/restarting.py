@@ -109,12 +109,12 @@ def _gaps(closed: Sequence[Order], market: Market) -> Iterable[Gap]:
         yield Gap(order.cycle_id or 0, order.level, lots, cost)
 
 
-def follow_policy(gate: Gate, report: RestartReport, *, busy: Collection[int], is_busy: bool, at: datetime) -> None:
+def follow_policy(gate: Gate, report: RestartReport, *, busy: Collection[int | None], at: datetime) -> None:
     """Write the report down and let the policies take hold, in one transaction.
 
     The account's policy holds for it as a whole, or, when some of its bots have one of their own, for each of the
-    others; it takes hold when the account had open business (`is_busy`), a bot's own when the bot had (`busy`). A block
-    stands until a person lifts it, which is their approval to go on.
+    others; it takes hold when anything of the account was open, a bot's own when something of that bot was (`busy`). A
+    block stands until a person lifts it, which is their approval to go on.
     """
     with fenced(gate):
         if not report.nothing:
@@ -126,19 +126,19 @@ def follow_policy(gate: Gate, report: RestartReport, *, busy: Collection[int], i
                 at=at,
                 data=asdict(report),
             )
-        for bot_id, policy in _policies(gate.account_id, busy, is_busy=is_busy):
+        for bot_id, policy in _policies(gate.account_id, busy):
             cause = CAUSES.get(policy)
             if cause is not None:
                 reason = f"restarted with open business: {EFFECTS[cause]} until somebody lifts this. {report.text()}"
                 raise_block(account_id=gate.account_id, bot_id=bot_id, cause=cause, reason=reason, at=at)
 
 
-def _policies(account_id: int, busy: Collection[int], *, is_busy: bool) -> list[tuple[int | None, str]]:
+def _policies(account_id: int, busy: Collection[int | None]) -> list[tuple[int | None, str]]:
     """Return who follows which policy now: a bot, or the account as a whole (None)."""
     general = TradingAccount.objects.values_list("restart_policy", flat=True).get(pk=account_id)
     bots = dict(Bot.objects.filter(account_id=account_id).order_by("id").values_list("id", "restart_policy"))
     own: list[tuple[int | None, str]] = [(pk, policy) for pk, policy in bots.items() if policy and pk in busy]
-    if not is_busy:
+    if not busy:
         return own
     if not any(bots.values()):
         return [(None, general)]

@@ -19,7 +19,7 @@ from brokers.sendjournal import SendJournal
 from core.clock import Clock
 from core.ids import Ids
 from cycles.manager import CyclesManager
-from cycles.selectors import bots_with_open_business, has_open_business
+from cycles.selectors import has_open_business, open_business
 from engine.closing import AutoClose
 from engine.commands import run_commands
 from engine.doctor import examine_account
@@ -163,8 +163,7 @@ class AccountSession:
             forced = forced_symbols(self.account_id)
         with self.startup.phase("examination"):
             self.examine()
-        before, is_busy = known_orders(self.account_id), has_open_business(self.account_id)
-        busy = bots_with_open_business(self.account_id)
+        before, busy = known_orders(self.account_id), open_business(self.account_id)
         with self.startup.phase("books"):
             end_interrupted(self.gate, at=at)
             self.orders.force_order_sync()
@@ -173,7 +172,7 @@ class AccountSession:
             self.reconciler.run()
             self._guards_first()
         found = report_of(self.account_id, before, self.market)
-        follow_policy(self.gate, found, busy=busy, is_busy=is_busy, at=self.clock.now())
+        follow_policy(self.gate, found, busy=busy, at=self.clock.now())
         with fenced(self.gate):
             lift_cause(
                 account_id=self.account_id, cause=START_UP, why="the books equal the broker", at=self.clock.now()
@@ -290,8 +289,7 @@ class AccountSession:
     def _wind_down(self) -> object:
         """Bring an account that shall come to a stop there: close what is open when asked to, and stop when flat."""
         account = TradingAccount.objects.get(pk=self.account_id)
-        flattened = held_bots(self.account_id, FLATTEN)
-        if flattened and self.trader.close_all("restart policy: flatten", only=flattened):
+        if (held := held_bots(self.account_id, FLATTEN)) and self.trader.close_all("restart policy", only=held):
             self.loop.hurry("orders")
         if not account.winding_down:
             return IDLE

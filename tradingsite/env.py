@@ -93,6 +93,11 @@ class Env(BaseSettings):
     live_paper_days: int = Field(
         14, ge=0, le=365, description="Days that a demo account must have run before another one goes live; 0: none."
     )
+    trading_host_name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,60}$",
+        description="The name by which engines on one database tell their machines apart. Empty: the machine's own.",
+    )
     trading_runners: int = Field(
         2, ge=1, le=16, description="Runner processes of a host; one that dies is replaced, its accounts go to others."
     )

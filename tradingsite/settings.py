@@ -1,5 +1,7 @@
 """Django's settings. What a person may change comes from `tradingsite.env`; the rest is decided here."""
 
+import os
+import platform
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +9,7 @@ import django_stubs_ext
 
 from tradingsite import env as _env
 from tradingsite.logs import logging_settings
-from tradingsite.queues import queue_settings
+from tradingsite.queues import engine_queue, queue_settings
 from tradingsite.secretfiles import kept, new_key_ring, new_secret_key
 from tradingsite.unfold import unfold_settings
 
@@ -108,17 +110,33 @@ TEMPLATES = [
 ]
 
 
+HOST_NAME = ENV.trading_host_name or platform.node()[:60] or "localhost"
+ENGINE_QUEUE = engine_queue(HOST_NAME)
+# A runner that is paused, or whose machine is gone, in the middle of a write holds the row of its lease: the server
+# ends such a transaction before the lease is over, or nobody could take the account
+RUNNER_IDLE_IN_TRANSACTION_S = 5
+
+
+def _session_options(given: str = "") -> dict[str, str]:
+    """Give libpq's `options`: what was asked for, and in a runner's process its limit."""
+    is_runner = os.environ.get("Q_CLUSTER_NAME") == ENGINE_QUEUE
+    limit = f"-c idle_in_transaction_session_timeout={RUNNER_IDLE_IN_TRANSACTION_S}s" if is_runner else ""
+    options = f"{given} {limit}".strip()
+    return {"options": options} if options else {}
+
+
 def _database() -> dict[str, Any]:
     """Give the default database: the one of DATABASE_URL, else the embedded server, which starts when first used."""
     common = {"CONN_MAX_AGE": 0, "TIME_ZONE": None, "ATOMIC_REQUESTS": False}
     if ENV.database_url is None:
-        return {"ENGINE": "tradingsite.pgbackend", "NAME": "trading", **common}
+        return {"ENGINE": "tradingsite.pgbackend", "NAME": "trading", "OPTIONS": _session_options(), **common}
     parts = _env.database_parts(ENV.database_url.get_secret_value())
+    options = _session_options(parts.pop("options", ""))
     known = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     return {
         "ENGINE": "django.db.backends.postgresql",
         **{name: parts.pop(key, "") for name, key in known.items()},
-        "OPTIONS": {"connect_timeout": "10", **parts},
+        "OPTIONS": {"connect_timeout": "10", **parts, **options},
         **common,
     }
 
@@ -197,7 +215,7 @@ if IS_PRODUCTION:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz)$"]
 
-Q_CLUSTER = queue_settings(ENV.trading_runners)
+Q_CLUSTER = queue_settings(ENV.trading_runners, HOST_NAME)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import fasteners
+from django.conf import settings
 from django.db import DatabaseError, connection
 
 from core.clock import Clock
@@ -131,7 +132,7 @@ class Supervisor:
         """Keep as many runners as a person wants now: a further cluster makes room for more."""
         wanted = self._host.wanted()
         if wanted > self._room:
-            more = self._cluster(f"engine-cluster-{len(self._children)}", "engine", wanted - self._room)
+            more = self._cluster(f"engine-cluster-{len(self._children)}", settings.ENGINE_QUEUE, wanted - self._room)
             self._children.append(more)
             more.start()
             self._room = wanted
@@ -161,7 +162,7 @@ class Supervisor:
 
     def _plan_children(self) -> list[Child]:
         children = [
-            self._cluster("engine-cluster", "engine", self.plan.runners),
+            self._cluster("engine-cluster", settings.ENGINE_QUEUE, self.plan.runners),
             self._cluster("jobs-cluster", "jobs", self.plan.runners),
         ]
         if self.plan.web is not None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django_q.models import OrmQ
 from django_q.tasks import async_task
@@ -13,7 +14,6 @@ from engine.models import EngineProcess, EngineState
 from engine.registry import is_alive, runners_here
 from events import live
 
-QUEUE = "engine"
 TASK = "engine.tasks.run_runner"
 # A worker that was killed between taking a task and writing its row down is given up after this
 DISPATCH_SECONDS = 20.0
@@ -44,7 +44,7 @@ class RunnerPool:
         self._ask_surplus()
         for _ in range(self.wanted - len(tokens) - len(self._dispatched)):
             token = self._ids.token(8)
-            async_task(TASK, token, self._labels, cluster=QUEUE, task_name=f"runner {token}")
+            async_task(TASK, token, self._labels, cluster=settings.ENGINE_QUEUE, task_name=f"runner {token}")
             self._dispatched[token] = now
 
     def _ask_surplus(self) -> None:
@@ -78,8 +78,8 @@ def _say_lost(holder: str) -> None:
 
 
 def remove_queued(tokens: set[str] | None = None) -> None:
-    """Remove runner tasks from the queue: those of some tokens, or all; a dead runner's would be delivered again."""
-    for row in OrmQ.objects.filter(key=QUEUE):
+    """Remove runner tasks from this host's queue: of some tokens, or all; a dead runner's would be delivered again."""
+    for row in OrmQ.objects.filter(key=settings.ENGINE_QUEUE):
         args = row.task.get("args") or ("",)
         if row.task.get("func") in (TASK, None) and (tokens is None or args[0] in tokens):
             row.delete()

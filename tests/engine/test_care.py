@@ -126,7 +126,7 @@ def test_the_number_of_runners_follows_what_is_wanted(clock: VirtualClock, sleep
     assert asked == {rows[1].pk, rows[2].pk}, "the youngest go"
     pool.wanted = 3
     pool.look()
-    assert OrmQ.objects.filter(key="engine").count() == 2
+    assert OrmQ.objects.filter(key=f"engine@{this_host()}").count() == 2
 
 
 @pytest.mark.requirement("S2-18", "S2-19", "S2-06", "S2-07")

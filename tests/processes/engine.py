@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from django.db import OperationalError, connection
 
 from brokers.simulator.truth import read_truth
 from core.clock import SystemClock
@@ -18,22 +19,22 @@ from engine.models import EngineProcess, EngineState, Lease
 from engine.report import Comparison, compare_with_truth
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 180.0
 
 
 class Engine:
-    """`manage.py runengine --demo` in a data folder of its own, on the test's database."""
+    """`manage.py runengine` in a data folder of its own, on the test's database, with the demo or without."""
 
-    def __init__(self, environment: dict[str, str], *options: str) -> None:
+    def __init__(self, environment: dict[str, str], *options: str, demo: bool = True) -> None:
         self.folder = Path(environment["TRADING_VAR_DIR"])
         self._environment = environment
-        self._options = options
+        self._options = (*(("--demo",) if demo else ()), *options)
         self._clock = SystemClock()
         self.process = self._start()
 
     def _start(self) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "manage.py", "runengine", "--demo", *self._options],
+            [sys.executable, "manage.py", "runengine", *self._options],
             cwd=BASE_DIR, env=self._environment, text=True, start_new_session=sys.platform != "win32",
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -48,7 +49,11 @@ class Engine:
         """Wait until something holds; fail with what was waited for."""
         deadline = self._clock.ticks() + WAIT_SECONDS
         while self._clock.ticks() < deadline:
-            found = holds()
+            try:
+                found = holds()
+            except OperationalError:
+                connection.close()
+                found = None
             if found:
                 return found
             assert self.process.poll() is None, f"runengine ended while waiting for {what}: {self.output()}"

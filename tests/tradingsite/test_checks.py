@@ -62,7 +62,7 @@ def test_our_queues_are_bounded() -> None:
 )
 def test_a_queue_that_repeats_tasks_is_refused(settings: Settings, change: dict[str, Any], error: str) -> None:
     wrong = queue_settings()
-    wrong["ALT_CLUSTERS"]["engine"] |= change
+    wrong["ALT_CLUSTERS"]["engine@localhost"] |= change
     settings.Q_CLUSTER = wrong
     assert ids(checks.queues_are_bounded(None)) == [error]
 
