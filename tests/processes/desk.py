@@ -54,6 +54,6 @@ def assert_whole(account: TradingAccount) -> None:
     compared = compare_with_truth(account.pk, read_truth(Path(account.terminal_path)))
     assert compared.equal, compared
     steps = IntentHistory.objects.filter(intent__account=account, fence__isnull=False).order_by("id")
-    fences = list(steps.values_list("fence", flat=True))
+    fences = [fence for fence in steps.values_list("fence", flat=True) if fence is not None]
     assert fences == sorted(fences)
     assert not OrderIntent.objects.filter(account=account, state__in=("planned", "claimed", "sent")).exists()
