@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from brokers.doctor import Grade
 from cycles.integrity import CHECKS
+from cycles.requests import CLOSE_CYCLE
+from engine.byhand import change_stops, close_cycle, close_order
 from engine.settling import settle_divergence
 from events.selectors import waiting_commands
 from events.services import finish_command
 from marketdata.bars import BARS, TIMEFRAMES
 from marketdata.services import CANDLES_COMMAND
 from orders.gate import LeaseLost, fenced
+from orders.requests import CHANGE_STOPS, CLOSE_ORDER
 from reconciliation.services.settling import SETTLE_COMMAND
 
 if TYPE_CHECKING:
@@ -89,6 +92,9 @@ COMMANDS: dict[str, Callable[["AccountSession", Args], str]] = {
     "reconcile": reconcile,
     CANDLES_COMMAND: candles,
     SETTLE_COMMAND: settle_divergence,
+    CLOSE_CYCLE: close_cycle,
+    CLOSE_ORDER: close_order,
+    CHANGE_STOPS: change_stops,
 }
 
 

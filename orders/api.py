@@ -1,10 +1,24 @@
 """Routes of orders, intents and deals."""
 
 import django_filters
+from drf_spectacular.utils import OpenApiExample
 from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
 
+from accounts.adminkit import CLOCK
+from accounts.api.journal import CommandSerializer, accepted
+from accounts.apikit.auth import require
+from accounts.apikit.fields import ReasonText, StrictDecimal, StrictSerializer
+from accounts.apikit.idempotency import idempotent
 from accounts.apikit.reading import Filters, ReadViewSet, WholeFilter, fields_of
+from accounts.apikit.schema import documented
+from core.ids import Ids, SystemIds
 from orders.models import Deal, Order, OrderIntent
+from orders.requests import request_order_close, request_stops
+
+IDS: Ids = SystemIds()
 
 
 class OrderSerializer(serializers.ModelSerializer[Order]):
@@ -26,6 +40,25 @@ class OrderFilters(BookFilters):
         fields = ("status", "symbol", "side", "ticket", "identifier", "close_reason")
 
 
+class CloseSerializer(StrictSerializer):
+    """Without a volume, all of it is closed, or the resting order taken back."""
+
+    reason = ReasonText()
+    volume = StrictDecimal(required=False, help_text="Lots to close, as a text.")
+
+
+class StopsSerializer(StrictSerializer):
+    """Both stops, as texts; "0" means none."""
+
+    sl = StrictDecimal()
+    tp = StrictDecimal()
+    reason = ReasonText()
+
+
+CLOSE_EXAMPLE = OpenApiExample("Close a part", {"volume": "0.05", "reason": "Half is enough"}, request_only=True)
+STOPS_EXAMPLE = OpenApiExample("Stops", {"sl": "1.0800", "tp": "0", "reason": "Tighter"}, request_only=True)
+
+
 class OrderViewSet(ReadViewSet):
     """Positions and resting orders as the books know them, newest first."""
 
@@ -33,6 +66,33 @@ class OrderViewSet(ReadViewSet):
     serializer_class = OrderSerializer
     filterset_class = OrderFilters
     ordering_fields = ("id", "opened_at")
+
+    @documented(request=CloseSerializer, responses={202: CommandSerializer}, examples=[CLOSE_EXAMPLE])
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def close(self, request: Request, pk: str) -> Response:
+        """Ask that a position, or a part of it, is closed, or a resting order taken back."""
+        order: Order = self.get_object()
+        user = require(request, order.account_id, "trader")
+        asked = CloseSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given = asked.validated_data
+        return accepted(
+            request_order_close(
+                order=order, volume=given.get("volume"), reason=given["reason"], by=user, at=CLOCK.now(), ids=IDS
+            )
+        )
+
+    @documented(request=StopsSerializer, responses={202: CommandSerializer}, examples=[STOPS_EXAMPLE])
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def modify(self, request: Request, pk: str) -> Response:
+        """Ask that both stops of an open position are set at the broker."""
+        order: Order = self.get_object()
+        user = require(request, order.account_id, "trader")
+        asked = StopsSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return accepted(request_stops(order=order, by=user, at=CLOCK.now(), **asked.validated_data))
 
 
 class IntentSerializer(serializers.ModelSerializer[OrderIntent]):

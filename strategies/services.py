@@ -47,7 +47,7 @@ def validated(spec: StrategySpec, values: Mapping[str, Any]) -> dict[str, Any]:
         params = spec.params.model_validate(dict(values))
     except ParamsError as error:
         texts = [": ".join([*map(str, part["loc"]), part["msg"]]) for part in error.errors(include_url=False)]
-        raise ValidationError(texts, code="params") from None
+        raise ValidationError([ValidationError(text, code="params") for text in texts]) from None
     dumped: dict[str, Any] = params.model_dump(mode="json")
     return dumped
 

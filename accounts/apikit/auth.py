@@ -5,12 +5,13 @@ from typing import Any
 from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from accounts.adminkit import CLOCK
 from accounts.models import ApiToken, User
+from accounts.permissions import RoleName, can
 from accounts.tokens import find_token
 
 SCOPES = tuple(ApiToken.Scope.values)
@@ -53,6 +54,14 @@ def user_of(request: Request | HttpRequest) -> User:
     """Return who asks; permissions have refused everyone else."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def require(request: Request, account_id: int, role: RoleName) -> User:
+    """Return who asks when they have a role in an account that they may see. Raises PermissionDenied."""
+    user = user_of(request)
+    if not can(user, account_id, role):
+        raise PermissionDenied(f"This needs the role of a {role} in the account.")
+    return user
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]

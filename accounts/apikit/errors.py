@@ -10,6 +10,10 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
 
+from accounts.apikit.exceptions import Conflict
+
+# Codes of refusals that are about the state of things, not about what was sent: 409 with the code
+CONFLICTS = frozenset({"state", "not_running", "changed", "max_bots"})
 CODES: Mapping[int, str] = {
     400: "invalid",
     401: "not_authenticated",
@@ -18,6 +22,7 @@ CODES: Mapping[int, str] = {
     405: "method_not_allowed",
     406: "not_acceptable",
     409: "conflict",
+    412: "changed",
     413: "too_large",
     415: "unsupported_media_type",
     422: "key_reused",
@@ -33,7 +38,11 @@ def error_body(code: str, message: str, fields: Mapping[str, Any] | None = None)
 def handle(problem: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an exception of a view into an answer; what is no fault of the asker goes on to be a 500."""
     if isinstance(problem, DjangoValidationError):
-        problem = exceptions.ValidationError(_from_django(problem))
+        code = str(getattr(problem, "code", None) or "")
+        if code in CONFLICTS:
+            problem = Conflict(" ".join(problem.messages), code=code)
+        else:
+            problem = exceptions.ValidationError(_from_django(problem))
     answer = drf_handler(problem, context)
     if answer is None:
         return None
@@ -52,7 +61,13 @@ def handle(problem: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _from_django(problem: DjangoValidationError) -> Any:
-    return problem.message_dict if hasattr(problem, "error_dict") else {"non_field_errors": problem.messages}
+    if hasattr(problem, "error_dict"):
+        return problem.message_dict
+    if getattr(problem.error_list[0], "code", "") == "params":
+        # Each message begins with the name of its parameter
+        named = [text.partition(": ") for text in problem.messages]
+        return {name if rest else "values": [rest or name] for name, _, rest in named}
+    return {"non_field_errors": problem.messages}
 
 
 def _fields(detail: Any, path: str = "") -> dict[str, list[str]]:

@@ -25,3 +25,11 @@ class KeyReused(exceptions.APIException):
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "key_reused"
     default_detail = "This Idempotency-Key was used for another request. Use a new key."
+
+
+class Changed(exceptions.APIException):
+    """The row is not what If-Match says any more."""
+
+    status_code = status.HTTP_412_PRECONDITION_FAILED
+    default_code = "changed"
+    default_detail = "It was changed since you read it. Nothing was done; read it again."

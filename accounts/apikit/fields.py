@@ -1,9 +1,16 @@
 """Serializers of request bodies: fields that take their own JSON type only, and no field that nobody knows."""
 
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
+
+from accounts.apikit.schema import shaped
+from accounts.validation import plain_text
+
+PLAIN_DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,8})?", re.ASCII)
 
 
 class StrictBoolean(serializers.BooleanField):
@@ -40,6 +47,60 @@ class StrictText(serializers.CharField):
         if not isinstance(data, str):
             raise serializers.ValidationError("Give a text.")
         return str(super().to_internal_value(data))
+
+
+@shaped({"type": "string", "pattern": r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,8})?$"})
+class StrictDecimal(serializers.Field[Decimal, Any, str, Any]):
+    """Takes money, prices and volumes as texts of plain digits, so that no digit is lost on the way."""
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if not isinstance(data, str) or not PLAIN_DECIMAL.fullmatch(data):
+            raise serializers.ValidationError('Give a text of plain digits, as "0.10".')
+        return Decimal(data)
+
+    def to_representation(self, value: Decimal) -> str:
+        return f"{value:f}"
+
+
+class StrictChoice(serializers.ChoiceField):
+    """Takes one of some texts, as it is written."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str) or data not in self.choices:
+            raise serializers.ValidationError(f"Choose one of {', '.join(map(str, self.choices))}.")
+        return data
+
+
+@shaped({"type": "object", "additionalProperties": True})
+class StrictObject(serializers.Field[dict[str, Any], Any, Any, Any]):
+    """Takes an object; what is in it is somebody else's to check."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("Give an object.")
+        return data
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value
+
+
+class NoteText(StrictText):
+    """Takes words without invisible characters."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 200, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        plain_text(text)
+        return text
+
+
+class ReasonText(NoteText):
+    """Takes a reason in words."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_length=1, max_length=300, **kwargs)
 
 
 class StrictSerializer(serializers.Serializer[Any]):

@@ -24,13 +24,33 @@ ERROR = {
         }
     },
 }
-IDEMPOTENCY_KEY = {
+IDEMPOTENCY_KEY: dict[str, object] = {
     "in": "header",
     "name": "Idempotency-Key",
     "required": True,
     "schema": {"type": "string", "pattern": "^[!-~]{8,80}$"},
     "description": "New for each request. The same key again gets the same answer, and nothing is done twice.",
 }
+FIELDS: dict[str, object] = {
+    "in": "query",
+    "name": "fields",
+    "schema": {"type": "string", "pattern": "^[a-z_]+(,[a-z_]+)*$"},
+    "description": "Names of the fields to answer with, with commas between; the others are left out.",
+}
+IF_NONE_MATCH: dict[str, object] = {
+    "in": "header",
+    "name": "If-None-Match",
+    "schema": {"type": "string"},
+    "description": "The ETag of an answer that one has.",
+}
+IF_MATCH: dict[str, object] = {
+    "in": "header",
+    "name": "If-Match",
+    "schema": {"type": "string"},
+    "description": "The ETag of the row as one read it: when it is another one now, nothing is done.",
+}
+UNCHANGED = "Nothing changed since the answer with this ETag"
+OF_MATCHES = {"412": "The row is not what If-Match says any more"}
 ALWAYS = {"400": "What is wrong, by field", "401": "No login", "403": "The role or the token's scope is too low"}
 OF_ROWS = {"404": "There is no such row, or it is another person's"}
 OF_WRITES = {
@@ -68,17 +88,32 @@ class DeskSchema(AutoSchema):  # type: ignore[misc]
         if operation is None:
             return None
         handler = getattr(self.view, getattr(self.view, "action", None) or self.method.lower(), None)
+        more, wanted, reads = [], dict(ALWAYS), self.method == "GET"
         if getattr(handler, "takes_key", False):
-            operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
-        wanted = dict(ALWAYS)
-        if "{" in self.path or self.method != "GET":
+            more.append(IDEMPOTENCY_KEY)
+        if "{" in self.path or not reads:
             wanted |= OF_ROWS
-        if self.method != "GET":
+        if not reads:
             wanted |= OF_WRITES
-        content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+        if getattr(self.view, "has_etags", False):
+            more += [FIELDS, IF_NONE_MATCH] if reads else [IF_MATCH] if "{" in self.path else []
+            wanted |= {"304": UNCHANGED} if reads else OF_MATCHES
+        operation.setdefault("parameters", []).extend(more)
         for status, text in wanted.items():
-            operation["responses"].setdefault(status, {"description": text, "content": content})
+            operation["responses"].setdefault(status, _refusal(int(status), text))
         return operation
+
+
+def _refusal(status: int, text: str) -> dict[str, Any]:
+    """Describe an answer that is not what was asked for, with an example."""
+    # REST framework's views ask for the schema's class, so its error handling can't be imported before
+    from accounts.apikit.errors import CODES, error_body
+
+    if status not in CODES:
+        return {"description": text}
+    example = error_body(CODES[status], text)
+    content = {"schema": {"$ref": "#/components/schemas/Error"}, "example": example}
+    return {"description": text, "content": {"application/json": content}}
 
 
 def add_error_schema(result: dict[str, Any], **_: Any) -> dict[str, Any]:

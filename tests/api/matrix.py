@@ -13,22 +13,37 @@ READS = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True)
 class Needs:
-    """The role in the row's account (or `superuser`), and the scope of a token; `body` makes what is sent."""
+    """The role in the row's account (or `superuser`), and the scope of a token; `body` makes what is sent.
+
+    `running` says that the account's engine has to run.
+    """
 
     role: str
     scope: str = "control"
     body: Callable[[Any], dict[str, Any]] = lambda desk: {}
+    running: bool = False
 
 
 def _account(desk: Any) -> dict[str, Any]:
     return {"account": desk.account.pk}
 
 
+def _reason(desk: Any) -> dict[str, Any]:
+    return {"reason": "because"}
+
+
 # Method and route, as `routes` names it, of everything that changes something
 WRITES: dict[str, Needs] = {
+    "POST bots/{pk}/configure": Needs("manager", body=lambda desk: {"values": {"lot_size": 0.02}}),
     "POST bots/{pk}/pause": Needs("trader"),
     "POST bots/{pk}/start": Needs("trader"),
     "POST bots/{pk}/stop": Needs("trader"),
+    "POST bots/{pk}/validate": Needs("viewer", scope="read", body=lambda desk: {"values": {}}),
+    "POST commands": Needs("trader", body=lambda desk: _account(desk) | {"kind": "reconcile"}, running=True),
+    "POST configurations/{pk}/revert": Needs("manager"),
+    "POST cycles/{pk}/close": Needs("trader", body=_reason, running=True),
+    "POST orders/{pk}/close": Needs("trader", body=_reason, running=True),
+    "POST orders/{pk}/modify": Needs("trader", body=lambda desk: _reason(desk) | {"sl": "1", "tp": "0"}, running=True),
     "POST trade-engine/pause": Needs("trader", body=_account),
     "POST trade-engine/resume": Needs("trader", body=_account),
     "POST trade-engine/start": Needs("trader", body=_account),
