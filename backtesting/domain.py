@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ class BacktestError(ValueError):
     """A backtest can't be run; the text says what to change."""
 
 
+class Cancelled(Exception):
+    """Somebody asked a running backtest to end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be replayed: a strategy with its values, on an account with its symbols and its guards' limits."""
@@ -31,11 +36,38 @@ class Plan:
     limits: GuardSettings = field(default_factory=GuardSettings)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person wants replayed. `seed` asks for prices of the model instead of recorded ones.
+
+    Without `begin` and `end` (aware, UTC) everything that is recorded is replayed. `spread_pips` is added to bid bars.
+    """
+
+    begin: datetime | None = None
+    end: datetime | None = None
+    seed: int | None = None
+    balance: float = 10_000.0
+    leverage: int = 100
+    spread_pips: float = 1.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the database."""
+        times = {name: at.isoformat() if (at := getattr(self, name)) else None for name in ("begin", "end")}
+        return asdict(self) | times
+
+    @classmethod
+    def of_json(cls, stored: Mapping[str, Any]) -> "Asked":
+        """Read what `as_json` wrote."""
+        times = {n: datetime.fromisoformat(stored[n]) if stored.get(n) else None for n in ("begin", "end")}
+        return cls(**{**stored, **times})
+
+
 @dataclass(slots=True)
 class LegRecord:
     """A leg of a cycle from its order to its end. `net` is profit + swap + commission of all its deals.
 
     `state` is pending, open, closed, cancelled. `ticket` is its order's, and the position's identifier.
+    `price_open` of a pending leg is where its order rests.
     """
 
     order_id: int
@@ -96,11 +128,22 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """The bids of one symbol in pieces of time: when each begins, its low, high and last. Pieces without ticks lack."""
+
+    at: Floats
+    low: Floats
+    high: Floats
+    last: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Everything that a replay leaves behind. `exposed_seconds` is how long anything was open.
 
     `margin_level` is the lowest in percent, None when no margin was ever used. `drawdown` and its share of the peak are
-    those of the equity at every tick. `asked` counts how often the strategy was asked, `looked` at how many ticks.
+    those of the equity at every tick. `lots_most` is the largest volume that was open at once. `asked` counts how often
+    the strategy was asked, `looked` at how many ticks.
     """
 
     begin: float
@@ -111,6 +154,9 @@ class Result:
     equity: float
     cycles: tuple[CycleRecord, ...]
     curve: Curve
+    prices: Mapping[str, Prices]
+    digits: Mapping[str, int]
+    lots_most: float
     drawdown: float
     drawdown_share: float
     margin_level: float | None

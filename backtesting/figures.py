@@ -26,6 +26,9 @@ DEFINITIONS = {
     "mae": "Largest loss that a cycle showed while it was open.",
     "mfe": "Largest profit that a cycle showed while it was open.",
     "worst_cycle": "Net of the worst closed cycle.",
+    "worst_day": "Smallest change of the equity from one day's end (UTC) to the next, as a share.",
+    "lowest_equity": "Lowest equity, at every tick.",
+    "lots_most": "Largest volume that was open at once, all positions together.",
 }
 
 
@@ -51,6 +54,9 @@ class Figures:
     swap: float
     commission: float
     worst_cycle: float | None
+    worst_day: float | None
+    lowest_equity: float
+    lots_most: float
     mae: float | None
     mfe: float | None
     stop_outs: int
@@ -82,6 +88,9 @@ def figures_of(result: Result) -> Figures:
         swap=round(sum(leg.swap for leg in result.legs), 2),
         commission=round(sum(leg.commission for leg in result.legs), 2),
         worst_cycle=min(nets, default=None),
+        worst_day=min(returns, default=None),
+        lowest_equity=float(result.curve.low.min()) if len(result.curve.low) else result.balance_begin,
+        lots_most=result.lots_most,
         mae=min((c.worst for c in closed if math.isfinite(c.worst)), default=None),
         mfe=max((c.best for c in closed if math.isfinite(c.best)), default=None),
         stop_outs=result.stop_outs,

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from backtesting.domain import BacktestError
+from backtesting.domain import BacktestError, Prices
 from brokers.candles import from_ticks
 from brokers.simulator.scan import NEVER, Floats, Stream, Ticks
 from marketdata.indications import IndicationSettings, Indicator, Kind, average_true_range
@@ -121,6 +121,23 @@ class History:
 
     def __len__(self) -> int:
         return len(self.stream)
+
+    def outline(self, pieces: int) -> dict[str, Prices]:
+        """Return what charts show of the bids: low, high and last of equal pieces of time, of each symbol."""
+        begin, end = float(self.stream.at[0]), float(self.stream.at[-1])
+        width = max((end - begin) / pieces, 1.0)
+        found = {}
+        for name, ticks in self.ticks.items():
+            place = ((ticks.at - begin) // width).astype(np.int64)
+            first = np.flatnonzero(np.diff(place, prepend=-1))
+            last = np.append(first[1:], len(place)) - 1
+            found[name] = Prices(
+                np.asarray(begin + place[first] * width, np.float64),
+                np.minimum.reduceat(ticks.bid, first),
+                np.maximum.reduceat(ticks.bid, first),
+                ticks.bid[last],
+            )
+        return found
 
     def digest(self) -> str:
         """Return a hash of all times and prices, 64 hexadecimal characters."""

@@ -11,17 +11,23 @@ class Backtest(models.Model):
     """One replay of a configuration. `data_hash` names the prices, `seed` their making; a rerun gives the same result.
 
     `plan` holds the account, symbols and limits that were assumed, `result` what backtesting.report.plain returns.
+    `asked` is what a person chose on the page, for the job that runs it; a run by command has none.
     """
 
     class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
         RUNNING = "running", "Running"
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
 
     config = models.ForeignKey(BotConfig, on_delete=models.CASCADE, related_name="backtests")
-    status = models.CharField(max_length=8, choices=Status.choices, default=Status.RUNNING)
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.RUNNING)
     progress = models.FloatField(default=0.0)
-    source = models.CharField(max_length=200)
+    asked = models.JSONField(default=dict, blank=True)
+    cancel_asked = models.BooleanField(default=False)
+    heard_at = models.DateTimeField(null=True, blank=True)
+    source = models.CharField(max_length=200, blank=True)
     seed = models.BigIntegerField(null=True, blank=True)
     data_hash = models.CharField(max_length=64, blank=True)
     plan = models.JSONField(default=dict)
@@ -36,7 +42,10 @@ class Backtest(models.Model):
     class Meta:
         ordering = ("-created_at", "-id")
         constraints = (
-            models.CheckConstraint(condition=Q(status__in=["running", "done", "failed"]), name="backtest_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "running", "done", "failed", "cancelled"]),
+                name="backtest_status_known",
+            ),
             models.CheckConstraint(condition=Q(progress__gte=0, progress__lte=1), name="backtest_progress_range"),
             models.CheckConstraint(
                 condition=~Q(status="done") | Q(result__isnull=False, finished_at__isnull=False),

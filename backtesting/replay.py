@@ -27,6 +27,7 @@ from brokers.simulator.scan import (
     DRAWDOWN,
     DRAWDOWN_SHARE,
     HIGHEST,
+    LOADED_FROM,
     LOCK,
     LOWEST,
     NEVER,
@@ -36,6 +37,7 @@ from brokers.simulator.scan import (
     Floats,
     Lookout,
     Path,
+    compiled,
     next_look,
 )
 from risk.domain import review
@@ -56,6 +58,7 @@ from strategies.watching import net_plane, plane_of
 # A hair of slack: looking early is allowed, looking late is not
 SLACK = 1e-9
 PROGRESS_STEPS = 50
+PRICE_PIECES = 1_500
 Progress = Callable[[float], None]
 
 
@@ -112,6 +115,7 @@ class Replay:
         self.balances = np.full(len(self.path.curve), np.nan)
         self.margin_level: float | None = None
         self.exposed = 0.0
+        self.lots_most = 0.0
         self.looked = 0
         self.balance_begin = plan.account.balance
 
@@ -119,6 +123,9 @@ class Replay:
         """Replay everything."""
         stream = self.history.stream
         count, i, told = len(stream), 0, 0.0
+        if count >= LOADED_FROM:
+            # Each piece between two looks may be short, but together they are long enough
+            compiled()
         while i < count:
             last = int(np.searchsorted(stream.at, stream.at[i], side="right"))
             self._look(float(stream.at[i]))
@@ -155,6 +162,7 @@ class Replay:
             next_look(stream, found, found + 1, lookout)
         self.balances[bucket : int(self.path.figures[BUCKET]) + 1] = self.state.meta["balance"]
         if self.state.positions:
+            self.lots_most = max(self.lots_most, sum(p.volume for p in self.state.positions.values()))
             self.exposed += float(stream.at[min(found, len(stream) - 1)]) - self.clock.at
         if margin > 0 and self.path.figures[WORST] < NEVER:
             level = float(self.path.figures[WORST]) / margin * 100
@@ -243,6 +251,9 @@ class Replay:
             equity=self.exchange.equity(),
             cycles=tuple(self.desk.cycles),
             curve=Curve(at, curve[:, 0], curve[:, 1], curve[:, 2], self.balances[known]),
+            prices=self.history.outline(PRICE_PIECES),
+            digits={setup.name: setup.digits for setup in self.exchange.symbols.values()},
+            lots_most=round(self.lots_most, 8),
             drawdown=round(float(figures[DRAWDOWN]), 2),
             drawdown_share=float(figures[DRAWDOWN_SHARE]),
             margin_level=self.margin_level,

@@ -1,6 +1,14 @@
 """Named reads of backtests."""
 
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from accounts.models import AccountSnapshot, TradingAccount
 from backtesting.domain import BacktestError
+from backtesting.models import Backtest
+from marketdata.candlestore import CandleStore
 from strategies.models import Bot, BotConfig
 
 
@@ -21,3 +29,20 @@ def config_called(text: str) -> BotConfig:
         versions = ", ".join(str(v) for v in configs.order_by("version").values_list("version", flat=True)) or "none"
         raise BacktestError(f"{name} has no version {version or 'in use'}; it has {versions}")
     return chosen
+
+
+def candle_store() -> CandleStore:
+    """Return where the site keeps its candles."""
+    return CandleStore(Path(settings.VAR_DIR) / "candles")
+
+
+def balance_of(account: TradingAccount) -> float | None:
+    """Return an account's newest known balance; None while it has none above zero."""
+    newest = AccountSnapshot.objects.filter(account=account).order_by("-at").values_list("balance", flat=True).first()
+    return float(newest) if newest is not None and newest > 0 else None
+
+
+def comparable_with(backtest: Backtest, among: QuerySet[Backtest]) -> QuerySet[Backtest]:
+    """Return the finished backtests that one may be compared with, newest first."""
+    others = among.filter(status=Backtest.Status.DONE).exclude(pk=backtest.pk)
+    return others.defer("result", "plan").select_related("config__bot").order_by("-created_at")

@@ -26,6 +26,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Claims", "family_restroom", "reconciliation_claim"),
             ("Accounts", "account_balance", "accounts_tradingaccount"),
             ("Statistics", "query_stats", "statistics"),
+            ("Backtests", "science", "backtesting_backtest"),
         ),
     ),
     (

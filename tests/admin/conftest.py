@@ -12,6 +12,7 @@ from accounts import services as account_services
 from accounts.adminkit import CLOCK
 from accounts.models import AccountSnapshot, ApiRequest, LoginSession, ServerOffset, TradingAccount, User
 from accounts.tokens import create_token
+from backtesting.models import Backtest
 from core.ids import SystemIds
 from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
@@ -197,6 +198,7 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
     PolicyRule.objects.create(account=account, kind="unmatched", policy="ignore")
     ThresholdRule.objects.create(account=account, symbol="EURUSD")
     AccountCheck.objects.create(account=account, checked_at=AT)
+    Backtest.objects.create(config=bot.config, status="failed", error="no history", source="x", created_at=AT)
     raise_block(account_id=account.pk, bot_id=bot.pk, cause="person", reason="news at 14:30", at=AT)
     fill_risk(account, bot)
     return cycle, order, intent

@@ -13,7 +13,7 @@ from django.urls import reverse
 from reconciliation.models import SavedFilter
 from tests.admin.conftest import Desk
 
-OURS = ("accounts", "strategies", "orders", "cycles", "risk", "engine", "events", "reconciliation")
+OURS = ("accounts", "strategies", "orders", "cycles", "risk", "engine", "events", "reconciliation", "backtesting")
 # A counter of the live bus, nothing that a person reads
 MODELS = sorted((m for m in apps.get_models() if m._meta.app_label in OURS and m is not SavedFilter), key=str)
 FACTS = {

@@ -10,7 +10,7 @@ import pytest
 from backtesting.domain import Curve
 from backtesting.figures import daily_returns, figures_of, monthly, sharpe, sortino
 from backtesting.replay import Replay
-from backtesting.report import html, plain, shown
+from backtesting.report import html, months_of, plain, shown
 from tests.backtesting.markets import GRID, history, plan
 
 
@@ -42,6 +42,8 @@ def test_figures_are_those_of_the_cycles() -> None:
     assert figures.won == sum(n > 0 for n in closed)
     assert figures.worst_cycle == min(closed)
     assert 0 < figures.exposure <= 1
+    assert figures.lowest_equity == found.curve.low.min() <= found.equity
+    assert 0.1 <= figures.lots_most <= 0.1 * len(found.legs)
     assert figures.drawdown >= max(0.0, 10_000.0 - float(found.curve.low.min())) - 0.01
     assert sum(monthly(found.cycles).values()) == pytest.approx(
         sum(leg.net for leg in found.legs if leg.state == "closed"), abs=0.01
@@ -72,9 +74,33 @@ def test_the_page_needs_nothing_else_and_shows_text_as_text() -> None:
     tags.feed(page)
     assert tags.loads == []
     assert "script" not in tags.names
-    assert tags.names.count("svg") == 2
+    assert tags.names.count("svg") == 3
     assert "&lt;b&gt;x" in page
+    # A dashed line for each level, a dot for each entry, a stroke to each exit
+    legs = [leg for cycle in report["cycles"] for leg in cycle["legs"]]
+    assert page.count('class="bt-level') == len(legs) > 3
+    assert page.count('class="bt-dot') == sum(leg["opened_at"] > 0 for leg in legs)
+    assert page.count('class="bt-trade') == sum(leg["state"] == "closed" for leg in legs)
     assert f"{report['figures']['net']:,.2f}" in page
+
+
+def test_prices_are_outlined_piece_by_piece() -> None:
+    ticks = history(3, 500)
+    outline = ticks.outline(40)["EURUSD"]
+    at, bid = ticks.ticks["EURUSD"].at, ticks.ticks["EURUSD"].bid
+    width = (at[-1] - at[0]) / 40
+    assert 30 < len(outline.at) <= 41
+    for n, begin in enumerate(outline.at):
+        part = bid[(at >= begin - 1e-3) & (at < begin + width - 1e-3)]
+        assert (outline.low[n], outline.high[n], outline.last[n]) == (part.min(), part.max(), part[-1])
+
+
+def test_months_stand_in_years() -> None:
+    assert months_of({"2025-12": 1.5, "2026-02": -0.5}) == [
+        (2025, [None] * 11 + [1.5], 1.5),
+        (2026, [None, -0.5] + [None] * 10, -0.5),
+    ]
+    assert months_of({}) == []
 
 
 def test_nothing_traded_is_a_report_too() -> None:

@@ -1,7 +1,7 @@
 """Replay a bot's configuration over recorded or made prices."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,6 @@ from backtesting.sources import Source, from_files, from_model
 from brokers.simulator.recordings import HistoryError
 from core.clock import SystemClock
 from strategies.models import BotConfig
-
-DAYS = 30
 
 
 class Command(BaseCommand):
@@ -78,8 +76,7 @@ class Command(BaseCommand):
         symbols = config.bot.symbols
         if options["history"]:
             return from_files(options["history"], symbols, spread_pips=options["spread"], begin=begin, end=end)
-        begin = begin or datetime(2026, 1, 5, tzinfo=UTC)
-        return from_model(symbols, seed=options["seed"], begin=begin, end=end or begin + timedelta(days=DAYS))
+        return from_model(symbols, seed=options["seed"], begin=begin, end=end)
 
     def _progress(self, quiet: bool) -> Any:
         """Show progress on a terminal only."""
