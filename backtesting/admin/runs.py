@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.forms import AdminForm
 
-from accounts.admincells import NOTHING, STATES, Labelled, link, moment, money
+from accounts.admincells import NOTHING, STATES, label, link, moment, money
 from accounts.adminkit import CLOCK, FactAdmin, ScopedRelatedFilter, display, person, post_dialog, scoped
 from backtesting import services
 from backtesting.admin.forms import BacktestForm
@@ -104,7 +104,7 @@ class BacktestAdmin(FactAdmin[Backtest]):
             "backtest": backtest,
             "bot": backtest.config.bot,
             "is_under_way": is_under_way(backtest),
-            "state": Labelled(self.state(backtest)),
+            "state": label(*self.state(backtest)),
             "others": others if backtest.status == Status.DONE else (),
         }
         if backtest.status == Status.DONE:
