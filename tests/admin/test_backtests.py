@@ -144,7 +144,7 @@ def test_without_recorded_prices_it_says_how_to_get_them(
     assert services.run_asked(backtest.pk, clock=CLOCK) == "failed"
     text = as_("ada").get(page(backtest)).content.decode()
     assert "manage.py history import FILE --symbol EURUSD" in text
-    assert "Failed</" in text
+    assert "It could not be run" in text
     assert "(&#x27;" not in text
 
 
