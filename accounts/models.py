@@ -6,11 +6,12 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+from django_otp.models import Device, ThrottlingMixin, TimestampMixin
 
 NAME = RegexValidator(r"^[\w .:+#-]{1,60}\Z", "Use letters, digits, spaces and . : + # - only, at most 60 characters.")
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # of the untyped devices below
     """A person. What they may do with an account is said by an AccountRole."""
 
 
@@ -28,6 +29,41 @@ class LoginSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} from {self.address}"
+
+
+class AppDevice(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]  # the library has no types
+    """A person's authenticator app (RFC 6238). Its key is sealed like a broker's password, bound to this row."""
+
+    key_encrypted = models.TextField(editable=False)
+    last_step = models.BigIntegerField(default=-1, help_text="A code of this step or an earlier one opens nothing.")
+    drift_steps = models.SmallIntegerField(default=0)
+
+    def verify_token(self, token: str) -> bool:
+        """Tell whether a code is right; django-otp calls it."""
+        from accounts.secondfactor import verify_code
+
+        return verify_code(self, token)
+
+    def get_throttle_factor(self) -> int:
+        """Return the seconds that the first wrong code costs; each further one doubles them."""
+        return 1
+
+
+class RecoveryDevice(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
+    """A person's recovery codes, kept as salted digests; one that was used is removed."""
+
+    salt = models.BinaryField(editable=False)
+    digests = ArrayField(models.CharField(max_length=64), default=list, editable=False)
+
+    def verify_token(self, token: str) -> bool:
+        """Tell whether a code is one of them, and spend it; django-otp calls it."""
+        from accounts.secondfactor import spend_code
+
+        return spend_code(self, token)
+
+    def get_throttle_factor(self) -> int:
+        """Return the seconds that the first wrong code costs; each further one doubles them."""
+        return 1
 
 
 class DesiredState(models.TextChoices):
@@ -72,6 +108,7 @@ class TradingAccount(models.Model):
     login = models.BigIntegerField(validators=[MinValueValidator(1), MaxValueValidator(2**53 - 1)])
     server = models.CharField(max_length=100, help_text="The broker's server name, exactly as the terminal shows it.")
     password_encrypted = models.TextField(blank=True, editable=False)
+    investor_encrypted = models.TextField(blank=True, editable=False)
     pairing_encrypted = models.TextField(blank=True, editable=False)
     terminal_path = models.CharField(
         max_length=500,

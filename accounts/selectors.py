@@ -10,6 +10,7 @@ from accounts.models import AccountSnapshot, ServerOffset, Symbol, TradingAccoun
 from brokers.gateway import ClockOffset
 
 PASSWORD_FIELD = "password_encrypted"  # noqa: S105 - a column's name
+INVESTOR_FIELD = "investor_encrypted"
 PAIRING_FIELD = "pairing_encrypted"
 
 
@@ -21,6 +22,14 @@ def password_of(account: TradingAccount) -> str:
         CredentialError: The stored value is damaged or belongs to another row.
     """
     return _secret(account, PASSWORD_FIELD)
+
+
+def reading_password_of(account: TradingAccount) -> str:
+    """Return the password with the least power that still reads: the investor's, else the one that trades.
+
+    Raises as `password_of`.
+    """
+    return _secret(account, INVESTOR_FIELD) or password_of(account)
 
 
 def pairing_of(account: TradingAccount) -> str:

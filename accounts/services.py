@@ -19,7 +19,7 @@ from accounts.models import (
     User,
     WindingDown,
 )
-from accounts.selectors import PAIRING_FIELD, PASSWORD_FIELD
+from accounts.selectors import INVESTOR_FIELD, PAIRING_FIELD, PASSWORD_FIELD, password_of
 from accounts.validation import agent_address, oanda_account, pairing_code, plain_text
 from brokers.gateway import ClockOffset
 from events import live
@@ -143,11 +143,40 @@ def set_password(*, account: TradingAccount, password: str, at: datetime, by: Us
     )
 
 
-def _keep_password(account: TradingAccount, password: str) -> None:
+@transaction.atomic
+def set_investor_password(*, account: TradingAccount, password: str, at: datetime, by: User | None = None) -> None:
+    """Encrypt and keep the password that only reads; it is used wherever nothing is sent. An empty one forgets it.
+
+    Raises:
+        ValidationError: It is too long, holds control characters, is the one that trades, or the broker has no such.
+        CredentialError: No key is configured.
+    """
+    objection = investor_objection(account.broker, password, password_of(account)) if password else None
+    if objection is not None:
+        raise ValidationError(objection, code="investor")
+    _keep_password(account, password, INVESTOR_FIELD)
+    record_change(
+        kind="ACCOUNT_PASSWORD",
+        text=f"The investor password of {account.name} was {'changed' if password else 'removed'} by {name_of(by)}",
+        subject=f"account {account.pk}",
+        account_id=account.pk,
+        by=by,
+        at=at,
+    )
+
+
+def investor_objection(broker: str, password: str, master: str) -> str | None:
+    """Say what is wrong with an investor password beside the one that trades; None when it may be kept."""
+    if broker == BrokerKind.OANDA:
+        return "OANDA has no password that only reads: each token may trade."
+    return "That is the password that trades: the investor password is another one." if password == master else None
+
+
+def _keep_password(account: TradingAccount, password: str, field: str = PASSWORD_FIELD) -> None:
     if len(password) > PASSWORD_LENGTH_MAX:
         raise ValidationError(f"A password has at most {PASSWORD_LENGTH_MAX} characters.", code="password")
     plain_text(password)
-    _keep_secret(account, PASSWORD_FIELD, password)
+    _keep_secret(account, field, password)
 
 
 @transaction.atomic

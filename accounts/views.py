@@ -1,5 +1,6 @@
 """A person's own security page: second factor, recovery codes, and where they are logged in."""
 
+from base64 import b32encode
 from typing import Any
 
 import segno
@@ -133,15 +134,20 @@ def enrol(request: HttpRequest) -> HttpResponse:
             _remember(request, device)
             return _page(request, "codes", "Recovery codes", codes=codes)
     waiting = secondfactor.begin(user)
-    picture = segno.make(waiting.config_url, micro=False).svg_data_uri(scale=5, border=2, light="white")
-    return _page(request, "enrol", "Set up a second factor", form=form, picture=picture, key=_readable(waiting.key))
+    picture = segno.make(secondfactor.set_up_url(waiting), micro=False).svg_data_uri(scale=5, border=2, light="white")
+    return _page(
+        request,
+        "enrol",
+        "Set up a second factor",
+        form=form,
+        picture=picture,
+        key=_readable(secondfactor.key_of(waiting)),
+    )
 
 
-def _readable(key_hex: str) -> str:
+def _readable(key: bytes) -> str:
     """Return a key as authenticator apps take it by hand: base 32, in groups of four."""
-    import base64
-
-    text = base64.b32encode(bytes.fromhex(key_hex)).decode().rstrip("=")
+    text = b32encode(key).decode().rstrip("=")
     return " ".join(text[i : i + 4] for i in range(0, len(text), 4))
 
 

@@ -25,16 +25,18 @@ def open_gateway(
     symbol_map: Mapping[str, str],
     clock: Clock,
     clock_history: Sequence[ClockOffset] = (),
+    is_for_reading: bool = False,
 ) -> Gateway:
     """Make a gateway, without connecting it yet.
 
     Options: `path` is the simulator's state file, the full path of terminal64.exe, the host:port of a remote
-    terminal's agent, or OANDA's account id; `pairing` is that agent's pairing code. Raises ConnectError.
+    terminal's agent, or OANDA's account id; `pairing` is that agent's pairing code. With `is_for_reading` a
+    MetaTrader's password may be the investor's, and nothing is ever sent to it. Raises ConnectError.
     """
     path = str(options.get("path") or "")
     given: dict[str, Any] = {
         "login": login, "password": password, "server": server, "path": None, "clock": clock, "symbol_map": symbol_map,
-        "clock_history": clock_history,
+        "clock_history": clock_history, "is_for_reading": is_for_reading,
     }  # fmt: skip
     if kind == "simulator":
         return Mt5Gateway(_simulator(path, clock), **given)

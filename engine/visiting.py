@@ -37,13 +37,15 @@ def visit(
 ) -> dict[str, Any]:
     """Let the account's engine carry out a command, or `alone` do the same where no engine holds the account.
 
+    `alone` reads the broker and writes the books: its connection sends nothing.
+
     Raises BrokerError, CredentialError, LeaseLost, NoAnswer.
     """
     lease = HeldLease.acquire(account_id, f"{command}:{ids.token(6)}", clock=clock)
     if lease is None:
         return {"by": "engine", **_by_engine(account_id, command, args, clock=clock)}
     try:
-        gateway = gateway_of(TradingAccount.objects.get(pk=account_id), clock)
+        gateway = gateway_of(TradingAccount.objects.get(pk=account_id), clock, is_for_reading=True)
         gateway.connect()
         try:
             journal = SendJournal(Path(settings.VAR_DIR) / "journal" / f"account-{account_id}")

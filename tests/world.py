@@ -45,7 +45,7 @@ class World:
         self.state_file = folder / "terminal.sqlite"
         before = [(-seconds, bid, round(bid + SPREAD, 5)) for seconds, bid in past]
         script = {"EURUSD": [*sorted(before), (0.0, BID, ASK)]}
-        spec = AccountSpec(1001, "pw", "Sim-Server", balance=balance, server_clock="ny+7")
+        spec = AccountSpec(1001, "pw", "Sim-Server", balance=balance, server_clock="ny+7", investor="look only")
         create_account(self.state_file, spec, demo_symbols(), FeedSpec.script(script, anchor=START), clock=self.clock)
         self.account: TradingAccount = account_services.create_account(
             name="Sim", login=1001, server="Sim-Server", password="pw",

@@ -52,8 +52,6 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "channels",
     "django_otp",
-    "django_otp.plugins.otp_totp",
-    "django_otp.plugins.otp_static",
     "axes",
     "django_q",
     "rest_framework",

@@ -48,6 +48,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         "wanted",
         "engine",
         "password_is_set",
+        "investor_is_set",
         "equity",
         "doctor",
         "created_at",
@@ -59,7 +60,19 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         (None, {"fields": ("name", "demo", "wanted", "engine", "equity")}),
         (
             "Terminal",
-            {"fields": ("broker", "login", "server", "password", "password_is_set", "terminal_path", "pairing")},
+            {
+                "fields": (
+                    "broker",
+                    "login",
+                    "server",
+                    "password",
+                    "password_is_set",
+                    "investor_password",
+                    "investor_is_set",
+                    "terminal_path",
+                    "pairing",
+                )
+            },
         ),
         ("Trading", {"fields": ("margin_mode", "currency", "restart_policy", "placement", "created_at")}),
         ("Worst case", {"fields": ("to_stop_out", "cost_to_close", "worst")}),
@@ -67,7 +80,10 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     )
     add_fieldsets = (
         (None, {"fields": ("name", "demo")}),
-        ("Terminal", {"fields": ("broker", "login", "server", "password", "terminal_path", "pairing")}),
+        (
+            "Terminal",
+            {"fields": ("broker", "login", "server", "password", "investor_password", "terminal_path", "pairing")},
+        ),
         ("Trading", {"fields": ("margin_mode", "currency", "restart_policy", "placement")}),
     )
 
@@ -151,6 +167,10 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     def password_is_set(self, account: TradingAccount) -> bool:
         return bool(account.password_encrypted)
 
+    @display(description="Investor password stored", boolean=True)
+    def investor_is_set(self, account: TradingAccount) -> bool:
+        return bool(account.investor_encrypted)
+
     def save_model(
         self, request: HttpRequest, obj: TradingAccount, form: "forms.ModelForm[TradingAccount]", change: bool
     ) -> None:
@@ -163,6 +183,8 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
             services.register_account(account=obj, by=by, at=at)
         if form.cleaned_data.get("password"):
             services.set_password(account=obj, password=form.cleaned_data["password"], by=by, at=at)
+        if form.cleaned_data.get("investor_password"):
+            services.set_investor_password(account=obj, password=form.cleaned_data["investor_password"], by=by, at=at)
         if form.cleaned_data.get("pairing"):
             services.set_pairing(account=obj, pairing=form.cleaned_data["pairing"], by=by, at=at)
 

@@ -8,17 +8,18 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts.adminkit import DeskModelForm, DialogForm
 from accounts.models import DesiredState, Symbol, TradingAccount
-from accounts.services import PASSWORD_LENGTH_MAX, check_account
+from accounts.selectors import password_of
+from accounts.services import PASSWORD_LENGTH_MAX, check_account, investor_objection
 from accounts.validation import pairing_code, plain_text, symbol_name
 
 # A session pins these when it starts, so they change only while nothing runs
 PINNED = ("broker", "login", "server", "terminal_path", "margin_mode", "demo")
 
 
-def password_field(help_text: str, *, required: bool) -> forms.CharField:
+def password_field(help_text: str, *, required: bool, label: str = "Password") -> forms.CharField:
     """Make a field that takes a password and never shows one."""
     return forms.CharField(
-        label="Password",
+        label=label,
         required=required,
         strip=False,
         max_length=PASSWORD_LENGTH_MAX,
@@ -33,6 +34,12 @@ class AccountForm(DeskModelForm[TradingAccount]):
 
     password = password_field("Stored encrypted and never shown. Leave blank to keep the stored one.", required=False)
 
+    investor_password = password_field(
+        "Only reads. Used instead of the password wherever nothing is sent: comparing and examining while no engine "
+        "runs the account. Stored encrypted and never shown. Leave blank to keep the stored one.",
+        required=False,
+        label="Investor password",
+    )
     pairing = forms.CharField(
         label="Pairing code",
         required=False,
@@ -60,6 +67,8 @@ class AccountForm(DeskModelForm[TradingAccount]):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if (objection := self._investor_objection(cleaned)) is not None:
+            raise ValidationError({"investor_password": objection})
         if self.instance.pk and "demo" in self.changed_data:
             raise ValidationError(
                 {"demo": "Demo or real is pinned when an account is created: create another account for the other."}
@@ -69,6 +78,13 @@ class AccountForm(DeskModelForm[TradingAccount]):
             names = ", ".join(str(self.fields[name].label) for name in pinned)
             raise ValidationError(f"{names}: stop the account before you change this.", code="running")
         return cleaned
+
+    def _investor_objection(self, cleaned: dict[str, Any]) -> str | None:
+        given = cleaned.get("investor_password")
+        if not given:
+            return None
+        master = cleaned.get("password") or (password_of(self.instance) if self.instance.pk else "")
+        return investor_objection(cleaned.get("broker", ""), given, master)
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]

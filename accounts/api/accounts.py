@@ -13,11 +13,11 @@ from accounts.permissions import accounts_of
 
 
 class AccountSerializer(serializers.ModelSerializer[TradingAccount]):
-    """An account, without its password and its place on the host."""
+    """An account, without its secrets and its place on the host."""
 
     class Meta:
         model = TradingAccount
-        fields = fields_of(TradingAccount, "password_encrypted", "terminal_path")
+        fields = fields_of(TradingAccount, "terminal_path")
 
 
 class AccountFilters(StrictFilters):

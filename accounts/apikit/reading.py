@@ -35,6 +35,7 @@ WHOLE_FIELDS = (
     models.AutoField, models.BigAutoField, models.BigIntegerField, models.IntegerField, models.PositiveIntegerField,
     models.PositiveSmallIntegerField, models.SmallIntegerField, models.PositiveBigIntegerField,
 )  # fmt: skip
+SEALED = "_encrypted"
 PARAMETERS = frozenset({"cursor", "page_size", "ordering", "format", "fields"})
 
 
@@ -186,5 +187,6 @@ def etag_of(data: Any) -> str:
 
 
 def fields_of(model: type[Model], *but: str) -> list[str]:
-    """Name a model's columns, for a serializer that shows all `but` some."""
-    return [field.name for field in model._meta.concrete_fields if field.name not in but]
+    """Name a model's columns, for a serializer that shows all `but` some; a sealed secret is never one of them."""
+    names = [field.name for field in model._meta.concrete_fields]
+    return [name for name in names if name not in but and not name.endswith(SEALED)]

@@ -72,12 +72,15 @@ class Mt5Gateway:
         clock: Clock,
         symbol_map: Mapping[str, str] | None = None,
         clock_history: Sequence[ClockOffset] = (),
+        is_for_reading: bool = False,
     ) -> None:
+        """`is_for_reading`: the password may be the investor's, and nothing is ever sent."""
         self._terminal = terminal
         self._login = login
         self._password = password
         self._server = server
         self._path = path
+        self._is_for_reading = is_for_reading
         self._clock = clock
         self._symbols = SymbolMap(symbol_map or {})
         self._names: tuple[str, ...] | None = None
@@ -106,7 +109,7 @@ class Mt5Gateway:
             state = self.account()
         except ReadError as problem:
             raise ConnectError(problem.problem, problem.fix) from None
-        if not state.trade_allowed:
+        if not state.trade_allowed and not self._is_for_reading:
             raise ConnectError(
                 f"Login {self._login} may not trade.",
                 "Use the master password, and allow algorithmic trading in the terminal and at the broker.",
@@ -260,6 +263,8 @@ class Mt5Gateway:
 
     def send(self, request: Request, permit: Permit | None = None) -> Outcome:
         """Send once. Checks first, then one order_send; silence and unlisted codes are Unknown."""
+        if self._is_for_reading:
+            return Refused("for_reading", 0, text="this connection was opened to read")
         try:
             state = self.account()
             spec, quote = self.spec(request.symbol), self.quote(request.symbol)

@@ -23,6 +23,7 @@ SWAP_MODES = range(9)
 class AccountSpec:
     """An account at a simulated broker. Stop-out and margin call are percent of margin level, or money by their mode.
 
+    Who logs in with the `investor` password, where there is one, sees everything and trades nothing.
     `limit_orders` and `limit_positions` of 0 mean no limit. At or below the margin call nothing new may be opened.
     """
 
@@ -44,6 +45,7 @@ class AccountSpec:
     limit_positions: int = 0
     fifo_close: bool = False
     hedge_prohibited: bool = False
+    investor: str = ""
 
     def __post_init__(self) -> None:
         if self.margin_mode not in (NETTING, EXCHANGE, HEDGING):

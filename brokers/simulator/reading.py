@@ -38,7 +38,11 @@ class Reading(Connection):
     def account_info(self, /) -> Struct | None:
         """Return the account."""
         exchange = self._enter("account_info")
-        return None if exchange is None else rows.account(exchange, self.faults.login_shown)
+        return (
+            None
+            if exchange is None
+            else rows.account(exchange, self.faults.login_shown, trade_allowed=not self._is_investor)
+        )
 
     # Symbols
 

@@ -175,7 +175,7 @@ def symbol(exchange: Exchange, name: str, *, selected: bool) -> Struct:
     )
 
 
-def account(exchange: Exchange, login_shown: int | None) -> Struct:
+def account(exchange: Exchange, login_shown: int | None, *, trade_allowed: bool) -> Struct:
     """Make an AccountInfo."""
     spec, meta = exchange.account, exchange.state.meta
     equity, margin = exchange.equity(), exchange.margin()
@@ -188,7 +188,7 @@ def account(exchange: Exchange, login_shown: int | None) -> Struct:
             "limit_orders": spec.limit_orders,
             "margin_so_mode": spec.stop_out_mode,
             "fifo_close": spec.fifo_close,
-            "trade_allowed": True,
+            "trade_allowed": trade_allowed,
             "trade_expert": True,
             "margin_mode": spec.margin_mode,
             "currency_digits": 2,

@@ -35,6 +35,7 @@ class Connection:
         self._clock = clock
         self._exchange: Exchange | None = None
         self._connected = False
+        self._is_investor = False
         self._error = SUCCESS
         self._selected: set[str] = set()
         self._shown_books: set[str] = set()
@@ -80,9 +81,14 @@ class Connection:
         if self._exchange is None:
             return self._fail(NO_IPC)
         account = self._exchange.account
+        is_investor = password != "" and password == account.investor
         self._connected = (
-            login == account.login and password in ("", account.password) and server in ("", account.server)
+            login == account.login
+            and (is_investor or password in ("", account.password))
+            and server in ("", account.server)
         )
+        if password:
+            self._is_investor = self._connected and is_investor
         return self._connected or self._fail(AUTH_FAILED)
 
     def shutdown(self, /) -> None:

@@ -14,7 +14,7 @@ from brokers.simulator.structs import DEFAULTS, Struct, make
 HELPER_TRIES = 10
 HELPER_DEVIATION = 10
 REQUOTE, PRICE_OFF, TOO_MANY = 10004, 10021, 10024
-NO_CONNECTION, TRADING_DISABLED = 10031, 10027
+NO_CONNECTION, TRADING_DISABLED, INVESTOR = 10031, 10027, 10017
 SUCCESSES = {10008, 10009, 10010}
 
 
@@ -73,7 +73,9 @@ class SimulatedTerminal(Reading):
         return self._result(exchange, request, answer)
 
     def _refusal(self, request: dict[str, Any]) -> int | None:
-        """Return the code with which a fault answers a request that goes no further."""
+        """Return the code with which a fault, or an investor's log-in, answers a request that goes no further."""
+        if self._is_investor:
+            return INVESTOR
         if not self.faults.is_online:
             return NO_CONNECTION
         if self.faults.is_trading_disabled:

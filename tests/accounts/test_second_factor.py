@@ -1,6 +1,6 @@
 """Second factors and log-ins: who is asked, what a session without one may see, recovery, sessions, lock-out."""
 
-from base64 import b32decode
+from base64 import b32decode, b32encode
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
@@ -10,13 +10,13 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django_otp.oath import totp
-from django_otp.plugins.otp_static.models import StaticToken
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts import services
-from accounts.models import LoginSession, User
+from accounts import secondfactor, services
+from accounts.models import AppDevice, LoginSession, RecoveryDevice, User
+from accounts.rotation import look, rotate
 from events.models import AuditEntry
 from tradingsite.asgi import application
 
@@ -38,9 +38,9 @@ def logged_in(name: str = "ada") -> Client:
 
 
 def code_of(user: User, steps_later: int = 0) -> str:
-    device = TOTPDevice.objects.filter(user=user).latest("pk")
+    key, step = secondfactor.key_of(AppDevice.objects.filter(user=user).latest("pk")), secondfactor.STEP_SECONDS
     # A code opens once: the next one is of the next half minute, which the device takes too
-    return f"{totp(device.bin_key, step=device.step, t0=device.t0 - steps_later * device.step):06d}"
+    return f"{totp(key, step=step, t0=-steps_later * step):06d}"
 
 
 def with_factor(user: User) -> tuple[Client, list[str]]:
@@ -54,12 +54,12 @@ def with_factor(user: User) -> tuple[Client, list[str]]:
 def test_enrolling_shows_a_picture_a_key_and_once_the_recovery_codes(ada: User) -> None:
     client = logged_in()
     page = client.get("/admin/security/enrol/")
-    assert b32decode(page.context["key"].replace(" ", "")).hex() == TOTPDevice.objects.get().key
+    assert b32decode(page.context["key"].replace(" ", "")) == secondfactor.key_of(AppDevice.objects.get())
     assert page.context["picture"].startswith("data:image/svg+xml")
     wrong = client.post("/admin/security/enrol/", {"code": "000000"})
     assert "code" in wrong.context["form"].errors
-    assert not TOTPDevice.objects.get().confirmed
-    TOTPDevice.objects.update(throttling_failure_timestamp=None, throttling_failure_count=0)
+    assert not AppDevice.objects.get().confirmed
+    AppDevice.objects.update(throttling_failure_timestamp=None, throttling_failure_count=0)
     page = client.post("/admin/security/enrol/", {"code": code_of(ada)})
     assert len(page.context["codes"]) == 10
     assert client.get("/admin/").status_code == 200
@@ -77,7 +77,7 @@ def test_a_session_with_only_the_password_sees_nothing(ada: User) -> None:
     assert client.get("/api/schema/").status_code == 403
     assert client.get("/admin/security/enrol/").headers["Location"] == "/admin/security/verify/"
     assert client.post("/admin/security/remove/", {"password": PASSWORD}).status_code == 302
-    assert TOTPDevice.objects.filter(user=ada, confirmed=True).exists()
+    assert AppDevice.objects.filter(user=ada, confirmed=True).exists()
 
 
 def test_the_code_opens_the_session_under_another_key_and_leads_on(ada: User) -> None:
@@ -111,7 +111,7 @@ def test_guessing_codes_is_slowed_down(ada: User) -> None:
 def test_a_recovery_code_opens_once(ada: User) -> None:
     _, codes = with_factor(ada)
     assert logged_in().post("/admin/security/verify/", {"code": codes[0].upper()}).status_code == 302
-    assert StaticToken.objects.count() == 9
+    assert len(RecoveryDevice.objects.get().digests) == 9
     again = logged_in().post("/admin/security/verify/", {"code": codes[0]})
     assert "code" in again.context["form"].errors
 
@@ -120,14 +120,15 @@ def test_new_codes_and_removal_ask_for_the_password(ada: User) -> None:
     client, codes = with_factor(ada)
     for path in ("codes", "remove"):
         client.post(f"/admin/security/{path}/", {"password": "wrong"})
-    assert TOTPDevice.objects.filter(confirmed=True).exists()
-    assert StaticToken.objects.filter(token__in=codes).count() == 10
+    assert AppDevice.objects.filter(confirmed=True).exists()
+    kept = RecoveryDevice.objects.get().digests
+    assert len(kept) == 10
     fresh = client.post("/admin/security/codes/", {"password": PASSWORD}).context["codes"]
     assert not set(fresh) & set(codes)
-    assert not StaticToken.objects.filter(token__in=codes).exists()
+    assert not set(RecoveryDevice.objects.get().digests) & set(kept)
     client.post("/admin/security/remove/", {"password": PASSWORD})
-    assert not TOTPDevice.objects.exists()
-    assert not StaticToken.objects.exists()
+    assert not AppDevice.objects.exists()
+    assert not RecoveryDevice.objects.exists()
 
 
 def test_whoever_may_move_money_must_set_one_up_where_that_is_asked(settings: Any) -> None:
@@ -209,3 +210,24 @@ def test_wrong_passwords_lock_a_name_out_from_an_address(ada: User) -> None:
     elsewhere = Client(REMOTE_ADDR="192.0.2.7")
     elsewhere.post("/admin/login/", {"username": "ada", "password": PASSWORD})
     assert elsewhere.get("/admin/").status_code == 200
+
+
+def test_a_copy_of_the_tables_opens_nothing(ada: User, settings: Any) -> None:
+    _, codes = with_factor(ada)
+    key = secondfactor.key_of(AppDevice.objects.get())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT t::text FROM accounts_appdevice t UNION SELECT r::text FROM accounts_recoverydevice r")
+        stored = "\n".join(row for (row,) in cursor.fetchall())
+    assert not [text for text in (key.hex(), b32encode(key).decode(), *codes) if text in stored]
+    settings.CREDENTIAL_KEYS = {"new": b"n" * 32, **settings.CREDENTIAL_KEYS}
+    assert rotate().changed == 1
+    assert look().by_key == {"new": 1}
+    assert secondfactor.key_of(AppDevice.objects.get()) == key
+
+
+def test_when_the_key_ring_lost_a_key_a_recovery_code_still_opens(ada: User, settings: Any) -> None:
+    _, codes = with_factor(ada)
+    settings.CREDENTIAL_KEYS = {"other": b"x" * 32}
+    assert logged_in().post("/admin/security/verify/", {"code": codes[0]}).status_code == 302
+    refused = logged_in().post("/admin/security/verify/", {"code": "123456"})
+    assert (refused.status_code, "code" in refused.context["form"].errors) == (200, True)

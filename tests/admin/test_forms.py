@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AccountRole, Symbol, TradingAccount, User
-from accounts.selectors import password_of
+from accounts.selectors import password_of, reading_password_of
 from events.models import AuditEntry, Event
 from strategies.models import Bot
 from tests.admin.conftest import Desk
@@ -90,6 +90,17 @@ def test_the_password_goes_in_and_never_comes_out(desk: Desk, as_: Callable[...,
     assert password_of(desk.account) == "zebra-crossing-9"
     said = [*Event.objects.values_list("text", "data"), *client.get(url).content.decode().split("\n")]
     assert not any("zebra-crossing-9" in str(part) for part in said)
+
+
+def test_the_investor_password_is_another_one(desk: Desk, as_: Callable[..., Client]) -> None:
+    client, url = as_("mia"), account_url(desk)
+    data = {**ACCOUNT, "name": "Main", "login": "1001", "server": "Sim-Demo", "password": "", **INLINES}
+    refused = client.post(url, {**data, "investor_password": "broker-secret-1"})
+    assert "investor_password" in refused.context["adminform"].form.errors
+    assert client.post(url, {**data, "investor_password": "look only"}).status_code == 302
+    desk.account.refresh_from_db()
+    assert (reading_password_of(desk.account), password_of(desk.account)) == ("look only", "broker-secret-1")
+    assert "look only" not in client.get(url).content.decode()
 
 
 def test_what_a_session_pins_changes_only_while_it_is_stopped(desk: Desk, as_: Callable[..., Client]) -> None:

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts import secondfactor, tokens
 from accounts import services as accounts
-from accounts.models import AccountSnapshot, TradingAccount, User
+from accounts.models import AccountSnapshot, AppDevice, TradingAccount, User
 from core.ids import SystemIds
 from engine import coordinator
 from engine.models import EngineHost, EngineState
@@ -102,7 +101,7 @@ class Desk:
         return made
 
     def with_factor(self) -> User:
-        TOTPDevice.objects.create(user=self.ben, name="app", confirmed=True)
+        AppDevice.objects.create(user=self.ben, name="app", confirmed=True)
         return self.ben
 
 
@@ -126,6 +125,9 @@ CALLS: dict[str, Callable[[Desk], Callable[[], Any]]] = {
     ),
     "accounts.services.register_account": _plain(lambda d: accounts.register_account(account=d.account, **d.who)),
     "accounts.services.set_password": _plain(lambda d: accounts.set_password(account=d.account, password="x", **d.who)),
+    "accounts.services.set_investor_password": _plain(
+        lambda d: accounts.set_investor_password(account=d.account, password="x", **d.who)
+    ),
     "accounts.services.set_pairing": _plain(lambda d: accounts.set_pairing(account=d.account, pairing="", **d.who)),
     "accounts.services.set_desired_state": _plain(
         lambda d: accounts.set_desired_state(account=d.account, state="paused", **d.who)

@@ -56,11 +56,11 @@ def test_facts_can_be_added_and_read_but_not_changed_by_any_role(role: str, role
 
 def test_the_engine_sees_no_log_ins_and_makes_no_people(roles: None) -> None:
     with acting_as("trading_engine"):
-        for table in ("django_session", "otp_totp_totpdevice", "otp_static_statictoken", "axes_accesslog"):
+        for table in ("django_session", "accounts_appdevice", "accounts_recoverydevice", "axes_accesslog"):
             refused(f"SELECT * FROM {table}")
         refused("UPDATE accounts_user SET is_superuser = true")
     with acting_as("trading_web"), connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM otp_totp_totpdevice")
+        cursor.execute("SELECT count(*) FROM accounts_appdevice")
         assert cursor.fetchone() == (0,)
 
 

@@ -8,7 +8,10 @@ from django.db import connection
 
 WEB, ENGINE = "trading_web", "trading_engine"
 # What an engine never needs: log-ins, sessions, second factors
-PEOPLE_TABLES = ("django_session", "otp_", "axes_", "accounts_loginsession", "auth_", "django_admin_log")
+PEOPLE_TABLES = (
+    "django_session", "axes_", "accounts_loginsession", "accounts_appdevice", "accounts_recoverydevice", "auth_",
+    "django_admin_log",
+)  # fmt: skip
 
 
 def statements(facts: set[str], tables: set[str]) -> list[str]:
