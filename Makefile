@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 BROWSER_PACKAGES := chromium fonts-liberation
 
 .DEFAULT_GOAL := help
-.PHONY: help install run stop test mutants simulate browser soak-simulator soak-netting soak-api check format lock envexample clean
+.PHONY: help install run stop test mutants simulate browser soak-simulator soak-netting soak-api check format lock licences sbom audit envexample clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -61,7 +61,19 @@ format: install  ## Format the code
 lock: install  ## Resolve requirements*.in afresh, for every supported Python at once
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python -m uv pip compile --quiet --upgrade --universal --no-header --python-version 3.11 \
-	  requirements-dev.in --output-file requirements.lock
+	  --generate-hashes requirements-dev.in --output-file requirements.lock
+
+licences: install  ## Write docs/licences.md: what is installed, and under which licence
+	@$(BIN)/python tools/licences.py
+
+sbom: install  ## Write build/sbom.json, the bill of materials (CycloneDX) of this environment
+	@mkdir -p build && $(BIN)/python -m venv build/tools && build/tools/bin/pip install --quiet cyclonedx-bom
+	@build/tools/bin/cyclonedx-py environment --output-format JSON --output-file build/sbom.json $(BIN)/python
+	@echo build/sbom.json
+
+audit: install  ## Ask the vulnerability databases about every locked package (needs the internet)
+	@mkdir -p build && $(BIN)/python -m venv build/tools && build/tools/bin/pip install --quiet pip-audit
+	@build/tools/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 envexample: install  ## Write .env.example from the settings
 	@$(BIN)/python -m tradingsite.env > .env.example
