@@ -1,4 +1,4 @@
-"""`python tools/licences.py` writes docs/licences.md: every locked package, with the licence that its metadata names.
+"""`python tools/licences.py` writes docs/licences.md: every locked package with the licence that its metadata names.
 
 It refuses a package under none of the licences that we accept; exit code 1 names it. tests/tradingsite/test_lock.py
 fails when page and lock are not of the same packages.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "licences.md"
-NAME = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[a-z,-]+\])?==(\S+)", re.M)
+NAME = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[a-z,-]+\])?==(\S+)", re.MULTILINE)
 # Licences under which the product may be shipped with the package beside it, by words of their usual names
 ACCEPTED = (
     "mit", "bsd", "apache", "mpl", "mozilla", "psf", "python software", "isc", "lgpl", "unlicense", "zlib", "0bsd", "cc0",
@@ -49,9 +49,10 @@ def licence_of(name: str) -> str:
         about = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return ""
-    classified = [c.rpartition("::")[2].strip() for c in about.get_all("Classifier") or () if c.startswith("License ::")]
-    classified = [c for c in classified if c != "OSI Approved"]
-    text = (about.get("License-Expression") or "").strip() or ", ".join(classified) or (about.get("License") or "").strip()
+    classes = [c.rpartition("::")[2].strip() for c in about.get_all("Classifier") or () if c.startswith("License ::")]
+    named = ", ".join(c for c in classes if c != "OSI Approved")
+    texts = (about.get("License-Expression") or "", named, about.get("License") or "")
+    text = next((t.strip() for t in texts if t.strip()), "")
     return text.splitlines()[0][:80] if text else ""
 
 
@@ -63,7 +64,8 @@ def is_accepted(licence: str) -> bool:
 def page() -> str:
     """Return the page of what is installed here. Raises LookupError, naming what has no licence that we accept."""
     rows = {name: (versions, licence_of(name)) for name, versions in sorted(locked().items())}
-    if unknown := [f"{name} ({licence or 'none named'})" for name, (_, licence) in rows.items() if not is_accepted(licence)]:
+    unknown = [f"{name} ({licence or 'none named'})" for name, (_, licence) in rows.items() if not is_accepted(licence)]
+    if unknown:
         raise LookupError(f"no accepted licence: {', '.join(unknown)}")
     lines = [f"| {name} | {', '.join(versions)} | {licence} |" for name, (versions, licence) in rows.items()]
     return "\n".join([HEAD, *lines, ""])
