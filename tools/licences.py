@@ -14,15 +14,15 @@ PAGE = ROOT / "docs" / "licences.md"
 NAME = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[a-z,-]+\])?==(\S+)", re.MULTILINE)
 # Licences under which the product may be shipped with the package beside it, by words of their usual names
 ACCEPTED = (
-    "mit", "bsd", "apache", "mpl", "mozilla", "psf", "python software", "isc", "lgpl", "unlicense", "zlib", "0bsd", "cc0",
-    "postgresql", "zpl", "zope", "artistic",
+    "mit", "bsd", "apache", "mpl", "mozilla", "psf", "python software", "isc", "lgpl", "unlicense", "zlib", "0bsd",
+    "cc0", "postgresql", "zpl", "zope", "artistic",
 )  # fmt: skip
 # Not installed on every system, or without words in their metadata: read from their own pages
 BY_HAND = {"metatrader5": "MIT", "colorama": "BSD-3-Clause", "u-msgpack-python": "MIT"}
 HEAD = """# Licences
 
-What `requirements.lock` installs, and under which licence. Written by `make licences`; a package whose licence is not on
-the list in `tools/licences.py` is refused there.
+What `requirements.lock` installs, and under which licence. Written by `make licences`; a package whose licence is not
+on the list in `tools/licences.py` is refused there.
 
 | package | version | licence |
 | --- | --- | --- |"""
