@@ -51,7 +51,7 @@ def licence_of(name: str) -> str:
         return ""
     classes = [c.rpartition("::")[2].strip() for c in about.get_all("Classifier") or () if c.startswith("License ::")]
     named = ", ".join(c for c in classes if c != "OSI Approved")
-    texts = (about.get("License-Expression") or "", named, about.get("License") or "")
+    texts = (*(about.get_all("License-Expression") or ()), named, *(about.get_all("License") or ()))
     text = next((t.strip() for t in texts if t.strip()), "")
     return text.splitlines()[0][:80] if text else ""
 

@@ -1,9 +1,11 @@
-"""Lets nobody further who has still to show a second factor."""
+"""Lets nobody further who comes from elsewhere than the admin may be seen from, or has to show a second factor."""
 
+import ipaddress
 from collections.abc import Callable
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
@@ -11,6 +13,29 @@ from accounts.apikit.errors import error_body
 from accounts.secondfactor import is_open
 
 OPEN_NAMES = frozenset({"security-verify", "security-enrol", "logout", "login", "jsi18n", "healthz", "readyz"})
+
+
+def admin_networks_middleware(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Answer as if there were no admin to who comes from outside of `settings.ADMIN_NETWORKS`."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.path.startswith("/admin/") and not _may_see_admin(str(request.META.get("REMOTE_ADDR") or "")):
+            return HttpResponseNotFound("Not Found", content_type="text/plain")
+        return get_response(request)
+
+    return answer
+
+
+def _may_see_admin(address: str) -> bool:
+    try:
+        asking = ipaddress.ip_address(address)
+    except ValueError:
+        # A socket of the host itself has no address
+        return address == ""
+    asking = getattr(asking, "ipv4_mapped", None) or asking
+    return any(asking in network for network in settings.ADMIN_NETWORKS)
 
 
 class SecondFactorMiddleware:

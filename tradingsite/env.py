@@ -8,6 +8,7 @@ value), then from a `.env` file beside `manage.py`. What is wrong is refused nam
 import base64
 import binascii
 import difflib
+import ipaddress
 import os
 import stat
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ PREFIX = "TRADING_"
 # Read by the engine's and the tests' own entry points, so not a mistyped setting.
 FOREIGN_VARIABLES = frozenset({"TRADING_TEST_BROWSER"})
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+PRIVATE_NETWORKS = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+EVERYWHERE = ("0.0.0.0/0", "::/0")
 CommaList = Annotated[tuple[str, ...], NoDecode]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
@@ -73,6 +77,11 @@ class Env(BaseSettings):
         None,
         description="`traders`: who may move money shows a code of an authenticator app after the password; `off`: who "
         "has set one up does. Empty: `traders` in production, `off` in local.",
+    )
+    trading_admin_networks: CommaList | None = Field(
+        None,
+        description="Networks from which the admin can be seen, comma separated: 10.0.0.0/8,203.0.113.7; or `any`. "
+        "Empty: loopback and private networks in production, all in local.",
     )
     debug: bool = Field(False, description="Shows tracebacks in the browser. Never in production.")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
@@ -134,7 +143,7 @@ class Env(BaseSettings):
         """Put `NAME_FILE` between the environment and the `.env` file."""
         return init_settings, env_settings, _SecretFiles(settings_cls), dotenv_settings
 
-    @field_validator("allowed_hosts", "csrf_trusted_origins", mode="before")
+    @field_validator("allowed_hosts", "csrf_trusted_origins", "trading_admin_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -149,6 +158,12 @@ class Env(BaseSettings):
     def _origins_have_a_scheme(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if any(urlsplit(origin).scheme not in {"http", "https"} or not urlsplit(origin).netloc for origin in value):
             raise ValueError("each origin starts with http:// or https://")
+        return value
+
+    @field_validator("trading_admin_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        admin_networks(value, is_production=True)
         return value
 
     @field_validator("secret_key")
@@ -245,6 +260,19 @@ def _everyone_reads(path: Path) -> bool:
 def secret_names() -> list[str]:
     """List the variables that hold secrets, in upper case."""
     return [name.upper() for name, field in Env.model_fields.items() if "SecretStr" in str(field.annotation)]
+
+
+def admin_networks(given: tuple[str, ...] | None, *, is_production: bool) -> tuple[Network, ...]:
+    """Return the networks from which the admin can be seen; `given` is None or empty where nobody chose.
+
+    Raises:
+        ValueError: One is no network.
+    """
+    chosen = given or (PRIVATE_NETWORKS if is_production else ("any",))
+    try:
+        return tuple(ipaddress.ip_network(n) for name in chosen for n in (EVERYWHERE if name == "any" else (name,)))
+    except ValueError:
+        raise ValueError("write networks like 10.0.0.0/8 or 203.0.113.7, comma separated, or `any`") from None
 
 
 def parse_key_ring(text: str) -> dict[str, bytes]:

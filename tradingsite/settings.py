@@ -75,6 +75,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "tradingsite.headers.policy_middleware",
+    "tradingsite.doorkeeper.admin_networks_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -159,6 +160,7 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
 # Who shows a second factor after the password: nobody who hasn't set one up, or everyone who may move money
+ADMIN_NETWORKS = _env.admin_networks(ENV.trading_admin_networks, is_production=IS_PRODUCTION)
 SECOND_FACTOR = ENV.trading_second_factor or ("traders" if IS_PRODUCTION else "off")
 OTP_TOTP_ISSUER = "Trading desk"
 OTP_ADMIN_HIDE_SENSITIVE_DATA = True

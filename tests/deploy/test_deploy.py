@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.tradingsite.test_checks import manage, production
 from tradingsite.env import Env
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -77,6 +78,27 @@ def test_compose_starts_everything_in_order_and_for_ever() -> None:
     secrets = re.findall(r"\$\{(\w+)(:\?)?\}", (DEPLOY / "compose" / "compose.yml").read_text())
     assert secrets
     assert all(required for _, required in secrets), "no secret has a default"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", ["web", "engine"])
+def test_the_preflight_is_clean_with_what_compose_sets(name: str, tmp_path: Path) -> None:
+    given = {**production(tmp_path), "POSTGRES_PASSWORD": "secret", "DESK_HOST": "desk.example.com"}
+    wanted = {
+        key: re.sub(r"\$\{(\w+):[?-]\}", lambda match: given.get(match[1], ""), str(value))
+        for key, value in compose()["services"][name]["environment"].items()
+    }
+    done = manage("check", "--deploy", "--fail-level", "INFO", **wanted | {"TRADING_VAR_DIR": str(tmp_path)})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_site_behind_a_proxy_takes_the_clients_address_from_it() -> None:
+    commands = [
+        unit(DEPLOY / "systemd" / "trading-web.service")["Service"]["ExecStart"],
+        program("trading-web")["command"],
+        compose()["services"]["web"]["command"][-1],
+    ]
+    assert all("daphne --proxy-headers" in command for command in commands)
 
 
 def test_the_windows_task_runs_the_engine_without_end() -> None:

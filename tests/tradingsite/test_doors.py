@@ -14,6 +14,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from accounts.models import User
 from tradingsite.asgi import application
+from tradingsite.env import admin_networks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 UNSAFE = ("post", "put", "patch", "delete")
@@ -69,6 +70,21 @@ def test_nothing_is_open_to_who_is_not_logged_in() -> None:
         if answer.status_code == 200 and name not in OPEN:
             open_to_all.append(address)
     assert open_to_all == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("203.0.113.9", 404), ("10.0.0.7", 200), ("127.0.0.1", 200), ("::ffff:10.1.1.1", 200), ("x", 404)],
+)
+def test_in_production_the_admin_does_not_exist_on_public_addresses(address: str, status: int, settings: Any) -> None:
+    settings.ADMIN_NETWORKS = admin_networks(None, is_production=True)
+    answer = Client(REMOTE_ADDR=address).get("/admin/login/")
+    assert answer.status_code == status
+    assert Client(REMOTE_ADDR=address).get("/healthz").status_code == 200
+    settings.ADMIN_NETWORKS = admin_networks(("203.0.113.0/24",), is_production=True)
+    assert Client(REMOTE_ADDR="203.0.113.9").get("/admin/login/").status_code == 200
+    assert Client(REMOTE_ADDR="192.168.0.2").get("/admin/login/").status_code == 404
 
 
 async def is_admitted(origin: bytes) -> bool:

@@ -50,6 +50,7 @@ def test_an_empty_environment_is_a_local_site() -> None:
         ({"DEBUG": "perhaps"}, "DEBUG"),
         ({"SECRET_KEY": "frog"}, "SECRET_KEY"),
         ({"CSRF_TRUSTED_ORIGINS": "frog"}, "CSRF_TRUSTED_ORIGINS"),
+        ({"TRADING_ADMIN_NETWORKS": "10.0.0.0/8,frog"}, "TRADING_ADMIN_NETWORKS"),
         ({"DATABASE_URL": "mysql://u:frog@h/d"}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://u:frog@h:port/d"}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://u:frog@h"}, "DATABASE_URL"),
