@@ -16,7 +16,6 @@ so that a slow one costs no memory, and a fresh snapshot when it has caught up.
 
 import asyncio
 import contextlib
-import json
 from collections import deque
 from importlib import import_module
 from typing import Any, Protocol
@@ -28,6 +27,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from core.clock import Clock, SystemClock
+from core.strictjson import parse_object
 from events.bus import Bus, Delivery, Subscription, running_bus
 from events.live import encode
 
@@ -47,6 +47,7 @@ UNANSWERED_MAX_BYTES = 1024 * 1024
 UNANSWERED_MAX_SECONDS = 60.0
 BAD_MESSAGES_MAX = 3
 LISTED_MAX = 1000
+ACCOUNT_MAX = 2**53 - 1
 BAD_MESSAGES_SECONDS = 60.0
 
 
@@ -124,18 +125,15 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self.close(code=TOO_BIG)
             return
         try:
-            message = json.loads(text_data or "")
-            if not isinstance(message, dict):
-                raise ValueError("send a JSON object")
-            self._obey(message)
-        except (ValueError, RecursionError) as problem:
+            self._obey(parse_object(bytes_data or (text_data or "").encode("utf-8", "surrogatepass")))
+        except ValueError as problem:
             await self._complain(str(problem))
 
     def _obey(self, message: dict[str, Any]) -> None:
         match message:
             case {"type": "snapshot"}:
                 self._wanted.set()
-            case {"type": "ack", "n": int(n)}:
+            case {"type": "ack", "n": int(n)} if not isinstance(n, bool):
                 self._answered(n)
             case {"type": "subscribe", **wanted}:
                 self._narrow(wanted)
@@ -148,7 +146,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if unknown:
             raise ValueError(f"{min(unknown)}: subscribe knows only accounts and kinds")
         accounts, kinds = wanted.get("accounts"), wanted.get("kinds")
-        if accounts is not None and not _is_list_of(accounts, int):
+        if accounts is not None and not (_is_list_of(accounts, int) and all(0 < n <= ACCOUNT_MAX for n in accounts)):
             raise ValueError("accounts: send a list of at most 1000 account numbers, or null")
         if kinds is not None and not _is_list_of(kinds, str):
             raise ValueError("kinds: send a list of at most 1000 words, or null")

@@ -1,8 +1,5 @@
-"""The parser of request bodies: strict JSON, refused before anything is built from it."""
+"""The parser of request bodies: one strict JSON object of moderate size."""
 
-import json
-import math
-import re
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -10,21 +7,13 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import BaseParser
 
 from accounts.apikit.exceptions import TooLarge
+from core import strictjson
 
 BYTES_MAX = 64 * 1024
-DEPTH_MAX = 20
-DIGITS_MAX = 400
-# Brackets outside of strings; a string is skipped as a whole
-TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
-FORBIDDEN = re.compile(r"[\x00\ud800-\udfff]")
-
-
-class _NotFinite:
-    """Stands for NaN and the infinities until the key is known that holds one."""
 
 
 class StrictJSONParser(BaseParser):
-    """Takes JSON objects. Refuses what Python's parser lets pass: NaN, 1e999, duplicate keys, deep nesting, NUL."""
+    """Takes JSON objects, as core.strictjson does."""
 
     media_type = "application/json"
 
@@ -40,57 +29,7 @@ class StrictJSONParser(BaseParser):
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """Parse one JSON object strictly. Raises ValidationError."""
-    _check_depth(body)
     try:
-        text = body.decode("utf-8")
-        found = json.loads(
-            text, object_pairs_hook=_object, parse_constant=lambda _: _NotFinite(), parse_float=_float, parse_int=_int
-        )
-    except UnicodeDecodeError:
-        raise ValidationError({"non_field_errors": ["The body is not UTF-8."]}) from None
-    except json.JSONDecodeError as problem:
-        where = f"line {problem.lineno}, column {problem.colno}"
-        raise ValidationError({"non_field_errors": [f"The body is not JSON: {problem.msg} ({where})."]}) from None
-    if not isinstance(found, dict):
-        raise ValidationError({"non_field_errors": ["Send one JSON object."]})
-    return found
-
-
-def _check_depth(body: bytes) -> None:
-    depth = 0
-    for match in TOKENS.finditer(body):
-        first = match[0][:1]
-        depth += (first in b"[{") - (first in b"]}")
-        if depth > DEPTH_MAX:
-            raise ValidationError({"non_field_errors": [f"The body is nested deeper than {DEPTH_MAX} levels."]})
-
-
-def _float(text: str) -> float | _NotFinite:
-    value = float(text)
-    return value if math.isfinite(value) else _NotFinite()
-
-
-def _int(text: str) -> int | _NotFinite:
-    return int(text) if len(text) <= DIGITS_MAX else _NotFinite()
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if FORBIDDEN.search(name):
-            raise ValidationError({"non_field_errors": ["A field's name holds a NUL or a lone surrogate."]})
-        if name in found:
-            raise ValidationError({name: ["The field is given twice."]})
-        _check_value(name, value)
-        found[name] = value
-    return found
-
-
-def _check_value(name: str, value: Any) -> None:
-    if isinstance(value, _NotFinite):
-        raise ValidationError({name: ["NaN, infinity and numbers beyond all bounds are no values."]})
-    if isinstance(value, str) and FORBIDDEN.search(value):
-        raise ValidationError({name: ["The text holds a NUL or a lone surrogate."]})
-    if isinstance(value, list):
-        for inner in value:
-            _check_value(name, inner)
+        return strictjson.parse_object(body)
+    except strictjson.StrictJsonError as problem:
+        raise ValidationError({problem.field or "non_field_errors": [problem.text]}) from None

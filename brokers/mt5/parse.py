@@ -1,6 +1,6 @@
 """Turn the module's structs into frozen facts; what does not parse is a ReadError, never a guess."""
 
-import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -27,6 +27,9 @@ from brokers.mt5.server_clock import ServerClock
 
 T = TypeVar("T")
 TICKET_MAX = 2**63 - 1
+# Beyond any account's worth; what is larger is damage, and no column holds it
+AMOUNT_MAX = 1e12
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 TIME_MAX = 4_102_444_800  # 2100-01-01
 
 MARGIN_MODES = {0: MarginMode.NETTING, 1: MarginMode.EXCHANGE, 2: MarginMode.HEDGING}
@@ -75,11 +78,24 @@ def guarded(what: str, parse: Callable[..., T], *args: Any) -> T:
 
 
 def number(value: Any, name: str) -> float:
-    """Return a finite float. Raises ReadError."""
+    """Return a finite float of an amount that an account can have. Raises ReadError."""
     result = float(value)
-    if not math.isfinite(result):
+    if not -AMOUNT_MAX < result < AMOUNT_MAX:
         raise ReadError(f"{name} is {result}.")
     return result
+
+
+def whole(value: Any, name: str) -> int:
+    """Return an integer of 64 bits. Raises ReadError."""
+    result = int(value)
+    if not -TICKET_MAX <= result <= TICKET_MAX:
+        raise ReadError(f"{name} is {result}.")
+    return result
+
+
+def text(value: Any) -> str:
+    """Return a broker's text without what no database keeps: NUL and halves of characters become U+FFFD."""
+    return UNSTORABLE.sub("\ufffd", str(value))
 
 
 def positive(value: Any, name: str) -> float:
@@ -115,9 +131,9 @@ def _moment(seconds: float, offset: timedelta) -> datetime:
 def account(info: Any) -> AccountState:
     """Parse account_info()."""
     return AccountState(
-        login=int(info.login),
-        server=str(info.server),
-        currency=str(info.currency),
+        login=whole(info.login, "login"),
+        server=text(info.server),
+        currency=text(info.currency),
         balance=number(info.balance, "balance"),
         credit=number(info.credit, "credit"),
         profit=number(info.profit, "profit"),
@@ -125,7 +141,7 @@ def account(info: Any) -> AccountState:
         margin=number(info.margin, "margin"),
         margin_free=number(info.margin_free, "margin_free"),
         margin_level=number(info.margin_level, "margin_level"),
-        leverage=int(info.leverage),
+        leverage=whole(info.leverage, "leverage"),
         margin_mode=MARGIN_MODES[int(info.margin_mode)],
         demo=int(info.trade_mode) != 2,
         trade_allowed=bool(info.trade_allowed) and bool(info.trade_expert),
@@ -137,19 +153,19 @@ def symbol(info: Any, name: str, margin_per_lot: float) -> SymbolSpec:
     tick_size = positive(info.trade_tick_size, "trade_tick_size")
     return SymbolSpec(
         name=name,
-        digits=int(info.digits),
+        digits=whole(info.digits, "digits"),
         point=positive(info.point, "point"),
         contract_size=positive(info.trade_contract_size, "trade_contract_size"),
         volume_min=positive(info.volume_min, "volume_min"),
         volume_max=positive(info.volume_max, "volume_max"),
         volume_step=positive(info.volume_step, "volume_step"),
-        stops_level_points=int(info.trade_stops_level),
-        freeze_level_points=int(info.trade_freeze_level),
+        stops_level_points=whole(info.trade_stops_level, "trade_stops_level"),
+        freeze_level_points=whole(info.trade_freeze_level, "trade_freeze_level"),
         value_per_price=positive(info.trade_tick_value, "trade_tick_value") / tick_size,
-        currency_base=str(info.currency_base),
-        currency_profit=str(info.currency_profit),
-        filling_mask=int(info.filling_mode),
-        execution_mode=int(info.trade_exemode),
+        currency_base=text(info.currency_base),
+        currency_profit=text(info.currency_profit),
+        filling_mask=whole(info.filling_mode, "filling_mode"),
+        execution_mode=whole(info.trade_exemode, "trade_exemode"),
         tradable=int(info.trade_mode) == 4,
         margin_per_lot=margin_per_lot,
         swap_long=number(info.swap_long, "swap_long"),
@@ -165,7 +181,7 @@ def quote(tick: Any, name: str, clock: ServerClock) -> Quote:
 def position(row: Any, name: str, clock: ServerClock) -> Position:
     """Parse one row of positions_get()."""
     floats = (row.volume, row.price_open, row.price_current, row.sl, row.tp, row.profit, row.swap)
-    if not all(map(math.isfinite, floats)) or row.volume <= 0 or row.price_open <= 0:
+    if not all(-AMOUNT_MAX < x < AMOUNT_MAX for x in floats) or row.volume <= 0 or row.price_open <= 0:
         raise ReadError(f"position {row.identifier} has a figure that is none, or no volume or price.")
     return Position(
         ticket(row.identifier, "identifier"),
@@ -179,8 +195,8 @@ def position(row: Any, name: str, clock: ServerClock) -> Position:
         float(row.tp),
         float(row.profit),
         float(row.swap),
-        int(row.magic),
-        str(row.comment),
+        whole(row.magic, "magic"),
+        text(row.comment),
         server_time(row.time_msc / 1000, clock),
     )
 
@@ -197,8 +213,8 @@ def pending(row: Any, name: str, clock: ServerClock) -> PendingOrder:
         price=number(row.price_open, "price_open"),
         sl=number(row.sl, "sl"),
         tp=number(row.tp, "tp"),
-        magic=int(row.magic),
-        comment=str(row.comment),
+        magic=whole(row.magic, "magic"),
+        comment=text(row.comment),
         placed_at=server_time(row.time_setup_msc / 1000, clock),
     )
 
@@ -208,7 +224,7 @@ def historic_order(row: Any, name: str, clock: ServerClock) -> HistoricOrder:
     side, kind = ORDER_TYPES[int(row.type)]
     return HistoricOrder(
         ticket=ticket(row.ticket),
-        position_id=int(row.position_id),
+        position_id=whole(row.position_id, "position_id"),
         symbol=name,
         side=side,
         kind=kind,
@@ -217,8 +233,8 @@ def historic_order(row: Any, name: str, clock: ServerClock) -> HistoricOrder:
         volume=number(row.volume_initial, "volume_initial"),
         volume_left=number(row.volume_current, "volume_current"),
         price=number(row.price_open, "price_open"),
-        magic=int(row.magic),
-        comment=str(row.comment),
+        magic=whole(row.magic, "magic"),
+        comment=text(row.comment),
         placed_at=server_time(row.time_setup_msc / 1000, clock),
         done_at=server_time(row.time_done_msc / 1000, clock),
     )
@@ -228,8 +244,8 @@ def deal(row: Any, name: str, clock: ServerClock) -> Deal:
     """Parse one row of history_deals_get(); a deal type we do not know is a movement of money, not a trade."""
     return Deal(
         ticket=ticket(row.ticket),
-        order=int(row.order),
-        position_id=int(row.position_id),
+        order=whole(row.order, "order"),
+        position_id=whole(row.position_id, "position_id"),
         symbol=name,
         kind=DEAL_KINDS.get(int(row.type), DealKind.OTHER),
         entry=DEAL_ENTRIES[int(row.entry)],
@@ -240,8 +256,8 @@ def deal(row: Any, name: str, clock: ServerClock) -> Deal:
         swap=number(row.swap, "swap"),
         commission=number(row.commission, "commission"),
         fee=number(row.fee, "fee"),
-        magic=int(row.magic),
-        comment=str(row.comment),
+        magic=whole(row.magic, "magic"),
+        comment=text(row.comment),
         at=server_time(row.time_msc / 1000, clock),
         server_offset=clock.offset_at(row.time_msc / 1000),
     )

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
-from accounts.apikit.parsing import DEPTH_MAX, parse_object
+from accounts.apikit.parsing import parse_object
 from accounts.models import TradingAccount
+from core.strictjson import DEPTH_MAX
 from tests.admin.conftest import Desk
 from tests.api.conftest import Api
 from tests.api.test_rights import LISTS, rows

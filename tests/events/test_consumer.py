@@ -189,7 +189,10 @@ async def test_a_full_queue_is_replaced_by_a_snapshot(desk: Desk) -> None:
         assert (await page.next("snapshot"))["accounts"][0]["name"] == "Demo"
 
 
-NOT_UNDERSTOOD = [" ", "no JSON", "[]", "7", '{"type": "buy"}', '{"type": "ack", "n": "1"}', "[" * 5000]
+NOT_UNDERSTOOD = [
+    " ", "no JSON", "[]", "7", '{"type": "buy"}', '{"type": "ack", "n": "1"}', '{"type": "ack", "n": true}', "[" * 5000,
+    '{"type": "ack", "n": NaN}', '{"type": "ack", "n": 1, "n": 2}', '{"type": "websocket.close"}',
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NOT_UNDERSTOOD)
@@ -242,7 +245,16 @@ async def test_a_client_narrows_what_comes_to_accounts_and_kinds(desk: Desk) -> 
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"accounts": "1"}, {"accounts": [True]}, {"kinds": [1]}, {"accounts": [1] * 1001}, {"acounts": [1]}]
+    "wanted",
+    [
+        {"accounts": "1"},
+        {"accounts": [True]},
+        {"accounts": [2**70]},
+        {"accounts": [0]},
+        {"kinds": [1]},
+        {"accounts": [1] * 1001},
+        {"acounts": [1]},
+    ],
 )
 async def test_a_subscription_that_is_not_understood_is_refused(wanted: dict[str, Any], desk: Desk) -> None:
     async with page_of(desk.ada) as page:
