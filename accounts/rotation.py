@@ -10,13 +10,13 @@ from accounts.models import AppDevice, TradingAccount
 from accounts.secondfactor import KEY_FIELD
 from accounts.selectors import INVESTOR_FIELD, PAIRING_FIELD, PASSWORD_FIELD
 
-# Each sealed column with the name that a message gives to its rows
-SECRETS: tuple[tuple[type[Model], str, str], ...] = (
+# Each sealed column with the name that a message gives to its rows; apps to the right add theirs when they are ready
+SECRETS: list[tuple[type[Model], str, str]] = [
     (TradingAccount, PASSWORD_FIELD, "name"),
     (TradingAccount, INVESTOR_FIELD, "name"),
     (TradingAccount, PAIRING_FIELD, "name"),
     (AppDevice, KEY_FIELD, "user__username"),
-)
+]
 
 
 @dataclass(slots=True)

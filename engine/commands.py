@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from brokers.doctor import Grade
 from cycles.integrity import CHECKS
 from cycles.requests import CLOSE_CYCLE
+from engine.alerts import follow_signal
 from engine.byhand import change_stops, close_cycle, close_order
 from engine.settling import settle_divergence
 from events.selectors import waiting_commands
@@ -16,6 +17,7 @@ from marketdata.services import CANDLES_COMMAND
 from orders.gate import LeaseLost, fenced
 from orders.requests import CHANGE_STOPS, CLOSE_ORDER
 from reconciliation.services.settling import SETTLE_COMMAND
+from signals.services import FOLLOW
 
 if TYPE_CHECKING:
     from engine.session import AccountSession
@@ -92,6 +94,7 @@ COMMANDS: dict[str, Callable[["AccountSession", Args], str]] = {
     "reconcile": reconcile,
     CANDLES_COMMAND: candles,
     SETTLE_COMMAND: settle_divergence,
+    FOLLOW: follow_signal,
     CLOSE_CYCLE: close_cycle,
     CLOSE_ORDER: close_order,
     CHANGE_STOPS: change_stops,

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from core.clock import Clock
 from engine.guarding import Guards
-from engine.trading import Asked, Instance, Trader
+from engine.rounds import Asked, Instance
+from engine.trading import Trader
 from events import live
 from orders.gate import fenced
 from orders.manager import OrdersManager

@@ -6,7 +6,8 @@ from datetime import datetime
 from core.clock import Clock
 from core.numbers import moved
 from cycles.models import Cycle
-from engine.trading import Asked, Instance, Trader
+from engine.rounds import Asked, Instance
+from engine.trading import Trader
 from events import live
 from marketdata.quotes import Market
 from orders.gate import Gate, fenced

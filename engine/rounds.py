@@ -1,7 +1,7 @@
 """What all questions of one pass share, and what the review judges them by."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from brokers.domain import AccountState, Quote, SymbolSpec
@@ -11,9 +11,9 @@ from engine.guarding import Guards
 from engine.proposals import with_under_way
 from orders.domain import KnownIntent
 from orders.selectors import intents_under_way
-from risk.domain import Standing
+from risk.domain import Standing, Vetoed
 from risk.selectors import StandingBlock, standing_blocks, standing_kills
-from strategies.domain import CycleView, InFlight
+from strategies.domain import CycleView, Decision, InFlight, View, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +60,21 @@ def standing_of(at: datetime, quote: Quote, spec: SymbolSpec, current: Round, gu
         no_new_cycles=current.no_new_cycles,
         spread_max=guards.spread_max(spec),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A bot on one of its symbols: what a strategy is asked for."""
+
+    bot_id: int
+    symbol: str
+
+
+@dataclass(slots=True)
+class Asked:
+    """What became of the last question to one instance; the live pages and the realtime job read it."""
+
+    view: View
+    decision: Decision
+    watches: tuple[Watch, ...]
+    vetoes: list[Vetoed] = field(default_factory=list)

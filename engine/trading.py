@@ -1,7 +1,7 @@
 """The trade job: the only place that goes decision → review → intent → send."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from engine.guarding import Guards
 from engine.performance import Stages
 from engine.proposals import ask_of, close_proposal, leg_of, leg_proposal, refusals_before, stops_proposal, trace_of
 from engine.restarting import not_frozen
-from engine.rounds import Round, read_round, standing_of
+from engine.rounds import Asked, Instance, Round, read_round, standing_of
 from engine.signals import Signals
 from engine.watchdog import TookTooLong, limited
 from events.services import record
@@ -29,7 +29,7 @@ from risk.domain import Approved, Ask, Standing, Vetoed, entry_objection, review
 from risk.selectors import flattened_bots
 from risk.services import lift_cause, raise_block
 from strategies import registry
-from strategies.domain import Action, AddLeg, ChangeLeg, CloseCycle, CloseLeg, Decision, OpenCycle, Refusal, View, Watch
+from strategies.domain import Action, AddLeg, ChangeLeg, CloseCycle, CloseLeg, Decision, OpenCycle, Refusal, View
 from strategies.models import Bot
 from strategies.selectors import follows_signals
 
@@ -39,24 +39,6 @@ DECISION_SECONDS = 5.0
 HUNG_PAUSE_SECONDS = 60.0
 # Codes of refusals that no price and no time will lift
 NEEDS_A_PERSON = frozenset({"volume", "worst_case"})
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """A bot on one of its symbols: what a strategy is asked for."""
-
-    bot_id: int
-    symbol: str
-
-
-@dataclass(slots=True)
-class Asked:
-    """What became of the last question to one instance; the live pages and the realtime job read it."""
-
-    view: View
-    decision: Decision
-    watches: tuple[Watch, ...]
-    vetoes: list[Vetoed] = field(default_factory=list)
 
 
 class Trader:
@@ -298,8 +280,26 @@ class Trader:
     def _projected(self, bot: Bot, view: View, standing: Standing, opening: OpenCycle | None) -> Standing:
         return replace(standing, worst_case=self.worst_case(bot, view, opening))
 
+    def enter_by(
+        self, bot: Bot, symbol: str, action: OpenCycle, woken_by: str, claim: Callable[[int], None]
+    ) -> list[Vetoed]:
+        """Open a cycle that a signal asks for; `claim` gets its number in the same transaction. Raises ReadError."""
+        current, quote = self._round(), self.market.quote(symbol)
+        standing = standing_of(self.clock.now(), quote, self.market.spec(symbol), current, self.guards)
+        view = self._view(bot, symbol, standing, current)
+        asked, projected = Asked(view, Decision(), ()), self._projected(bot, view, standing, action)
+        self._enter(bot, symbol, action, projected, asked, trace_of(quote, woken_by, action), claim)
+        return asked.vetoes
+
     def _enter(
-        self, bot: Bot, symbol: str, action: OpenCycle, standing: Standing, asked: Asked, trace: dict[str, Any]
+        self,
+        bot: Bot,
+        symbol: str,
+        action: OpenCycle,
+        standing: Standing,
+        asked: Asked,
+        trace: dict[str, Any],
+        claim: Callable[[int], None] = lambda cycle_id: None,
     ) -> int:
         assert bot.config is not None
         times, at_refused = refusals_before(self.account_id, bot_id=bot.pk, symbol=symbol)
@@ -310,12 +310,11 @@ class Trader:
             return 0
         at = self.clock.now()
         with fenced(self.gate):
-            number = next_number(bot.pk)
             cycle = open_cycle(
                 account_id=self.account_id,
                 bot_id=bot.pk,
                 config_id=bot.config.pk,
-                number=number,
+                number=next_number(bot.pk),
                 symbol=symbol,
                 side=action.side,
                 kind=registry.get(bot.config.strategy).cycle_kind,
@@ -323,6 +322,7 @@ class Trader:
                 why=action.reason,
                 at=at,
             )
+            claim(cycle.pk)
             first = AddLeg(cycle.pk, 0, action.side, action.volume, action.reason, tp=action.tp, sl=action.sl)
             proposal = leg_proposal(bot, symbol, first, trace)
             intent = order_services.plan_intent(proposal, verdict, account_id=self.account_id, ids=self.ids, at=at)

@@ -1,6 +1,6 @@
 """The routes of the REST API, one line for each resource."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import DefaultRouter
 
@@ -9,6 +9,7 @@ from accounts.api.journal import CommandViewSet, EventViewSet
 from cycles.api import CycleViewSet
 from engine import api as engine
 from orders.api import DealViewSet, IntentViewSet, OrderViewSet
+from signals.api import Receive, SignalViewSet, SourceViewSet
 from strategies.api import BotViewSet, ConfigViewSet, StrategyViewSet
 
 router = DefaultRouter(trailing_slash=False)
@@ -23,6 +24,8 @@ router.register("cycles", CycleViewSet, "api-cycle")
 router.register("orders", OrderViewSet, "api-order")
 router.register("intents", IntentViewSet, "api-intent")
 router.register("deals", DealViewSet, "api-deal")
+router.register("signals", SignalViewSet, "api-signal")
+router.register("signal-sources", SourceViewSet, "api-signal-source")
 router.register("events", EventViewSet, "api-event")
 router.register("commands", CommandViewSet, "api-command")
 
@@ -39,5 +42,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
     *(path(f"trade-engine/{name}", view.as_view(), name=f"trade-engine-{name}") for name, view in ENGINE.items()),
+    re_path(r"^signals/in/(?P<prefix>[0-9a-z]{10})$", Receive.as_view(), name="signals-in"),
     *router.urls,
 ]

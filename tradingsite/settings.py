@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "strategies",
     "orders",
     "cycles",
+    "signals",
     "risk",
     "reconciliation",
     "engine",

@@ -31,6 +31,8 @@ from risk.models import Block, DayStart, EquityPeak, GuardAlarm, LiveRequest, Ne
 from risk.services import raise_block
 from risk.services.configs import save_guards
 from risk.services.killing import kill
+from signals.models import Signal
+from signals.services import create_source
 from strategies import services as bot_services
 from strategies.models import Bot, SignalSettings
 from strategies.pseudo.sets import SymbolSets
@@ -201,7 +203,20 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
     Backtest.objects.create(config=bot.config, status="failed", error="no history", source="x", created_at=AT)
     raise_block(account_id=account.pk, bot_id=bot.pk, cause="person", reason="news at 14:30", at=AT)
     fill_risk(account, bot)
+    fill_signals(bot)
     return cycle, order, intent
+
+
+def fill_signals(bot: Bot) -> None:
+    """Put a source of signals on a bot, with one that waits for approval."""
+    source, _ = create_source(
+        bot=bot, name="Alerts", volume=Decimal("0.01"), volume_max=Decimal("0.10"), approval_seconds=60.0,
+        by=User.objects.get(username="root"), at=AT, ids=SystemIds(),
+    )  # fmt: skip
+    Signal.objects.create(
+        source=source, key="a1", action="buy", symbol="EURUSD", volume=Decimal("0.01"), sent_at=AT, received_at=AT,
+        follow_until=CLOCK.now() + timedelta(days=1), state="waiting",
+    )  # fmt: skip
 
 
 def fill_risk(account: TradingAccount, bot: Bot) -> None:

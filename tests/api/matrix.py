@@ -44,6 +44,14 @@ WRITES: dict[str, Needs] = {
     "POST cycles/{pk}/close": Needs("trader", body=_reason, running=True),
     "POST orders/{pk}/close": Needs("trader", body=_reason, running=True),
     "POST orders/{pk}/modify": Needs("trader", body=lambda desk: _reason(desk) | {"sl": "1", "tp": "0"}, running=True),
+    # Whoever has the source's secret, and nobody else, whatever their role
+    "POST signals/in/{prefix}": Needs("signature"),
+    "POST signals/{pk}/approve": Needs("trader"),
+    "POST signals/{pk}/reject": Needs("trader"),
+    "POST signal-sources": Needs(
+        "manager", body=lambda desk: {"bot": desk.bot.pk, "name": "TV", "volume": "0.01", "volume_max": "0.1"}
+    ),
+    "POST signal-sources/{pk}/stop": Needs("manager"),
     "POST trade-engine/pause": Needs("trader", body=_account),
     "POST trade-engine/resume": Needs("trader", body=_account),
     "POST trade-engine/start": Needs("trader", body=_account),

@@ -186,7 +186,9 @@ def test_the_document_names_every_route_its_errors_and_no_other_site(api: Ask, d
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert {"400", "401", "403"} <= set(operation["responses"]), (method, path)
-    keyed = [p for p, o in document["paths"].items() if "post" in o]
+    # One only judges, one shows a secret once, and an alert is told apart by its own id
+    without = {"/api/bots/{id}/validate", "/api/signal-sources", "/api/signals/in/{prefix}"}
+    keyed = [p for p, o in document["paths"].items() if "post" in o and p not in without]
     assert keyed
     for path in keyed:
         names = {parameter["name"] for parameter in document["paths"][path]["post"]["parameters"]}

@@ -26,7 +26,7 @@ def test_every_write_has_its_expectation() -> None:
 
 def expected(needs: Needs, name: str | None, scope: str) -> int | None:
     """Return the status of the refusal; None where the request is let through."""
-    if name is None:
+    if name is None or needs.role == "signature":
         return 401
     if SCOPES.index(scope) < SCOPES.index(needs.scope):
         return 403
@@ -42,6 +42,8 @@ def path_of(route: str, asked: Api) -> str:
     """Put the number of a row of the desk's own account into a route."""
     if "{" not in route:
         return route
+    if "{prefix}" in route:
+        return route.replace("{prefix}", "0123456789")
     parent, _, rest = route.partition("/{")
     name, _, after = rest.partition("}")
     (row, *_) = asked.get(parent).json()["results"]
@@ -68,4 +70,4 @@ def test_a_write_is_for_whom_it_is_for(write: str, api: Ask, desk: Desk, monkeyp
             assert answer.status_code == wanted, (name, scope, answer.content)
         seen[name, scope] = answer.status_code
     assert 401 in seen.values()
-    assert 404 in seen.values()
+    assert 404 in seen.values() or needs.role == "signature"

@@ -1,0 +1,1 @@
+"""Alerts from outside (TradingView and the like): signed webhooks, checked, approved where wanted, traded by a bot."""
