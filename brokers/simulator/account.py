@@ -16,6 +16,7 @@ CALC_MODES = {0, 1, 2, 3, 4, 5, 32, 33, 37, 38, 39, 64}
 FOREX_MODES = {0, 5}
 FUTURES_MODES = {1, 33}
 BOND_MODES = {37, 39}
+OPTION_MODES = {34, 36}
 SWAP_MODES = range(9)
 
 
@@ -112,7 +113,10 @@ class SymbolSetup:
     def __post_init__(self) -> None:
         sessions.edges(self.sessions)
         if self.calc_mode not in CALC_MODES:
-            raise ValueError(f"calc_mode of {self.name}: {self.calc_mode} is not modelled; {sorted(CALC_MODES)} are")
+            known = f"{sorted(CALC_MODES)} are"
+            if self.calc_mode in OPTION_MODES:
+                known += "; MetaQuotes publishes no formula for options, and a guessed margin is worse than none"
+            raise ValueError(f"calc_mode of {self.name}: {self.calc_mode} is not modelled; {known}")
         if self.swap_mode not in SWAP_MODES:
             raise ValueError(f"swap_mode of {self.name}: {self.swap_mode} is none; 0 to {SWAP_MODES[-1]} are")
         if self.calc_mode in FUTURES_MODES and not self.margin_initial > 0:

@@ -1,8 +1,12 @@
 """The simulated terminal as the module `MetaTrader5`, for programs that import it."""
 
 import sys
+import threading
+from collections.abc import Callable
+from functools import wraps
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 from brokers.simulator.constants import CONSTANTS
 from brokers.simulator.structs import TYPES
@@ -20,12 +24,25 @@ FUNCTIONS = (
 
 
 def as_module(terminal: SimulatedTerminal) -> ModuleType:
-    """Return a module whose functions are the terminal's, with all constants and struct types."""
+    """Return a module whose functions are the terminal's, with all constants and struct types.
+
+    Programs call the module from any of their threads; as there, one call runs at a time.
+    """
     module = ModuleType(NAME, "A simulated MetaTrader 5 terminal with the MetaTrader5 module's surface.")
     module.__spec__ = ModuleSpec(NAME, None)
-    names = {name: getattr(terminal, name) for name in FUNCTIONS} | CONSTANTS | TYPES
+    turn = threading.RLock()
+    names = {name: _in_turn(getattr(terminal, name), turn) for name in FUNCTIONS} | CONSTANTS | TYPES
     module.__dict__.update(names, __version__=terminal.__version__, __author__=terminal.__author__)
     return module
+
+
+def _in_turn(function: Callable[..., Any], turn: threading.RLock) -> Callable[..., Any]:
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        with turn:
+            return function(*args, **options)
+
+    return call
 
 
 def install(terminal: SimulatedTerminal) -> ModuleType:

@@ -1,7 +1,8 @@
 """The module's functions that read: terminal, account, symbols, charts, positions, orders and history."""
 
 from collections.abc import Collection
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,23 +147,25 @@ class Reading(Connection):
     def copy_rates_from_pos(self, symbol: str, timeframe: int, start_pos: int, count: int, /) -> Array | None:
         """Return `count` bars, the last of which is `start_pos` bars before the current one."""
         exchange = self._chart("copy_rates_from_pos", symbol, timeframe)
-        if exchange is None or not self._counts(start_pos, count):
+        counts = None if exchange is None else self._counts(start_pos, count)
+        if counts is None:
             return None
         now = to_server(exchange.account.server_clock, self._clock.now().timestamp())
         seconds = datareads.TIMEFRAME_SECONDS[timeframe]
-        return self._found(datareads.last_bars(exchange, symbol, seconds, now, start_pos, count))
+        return self._found(datareads.last_bars(exchange, symbol, seconds, now, *counts))
 
     def copy_rates_from(self, symbol: str, timeframe: int, date_from: object, count: int, /) -> Array | None:
         """Return `count` bars up to a time."""
         exchange = self._chart("copy_rates_from", symbol, timeframe)
         until = epoch(date_from)
-        if exchange is None or not self._counts(0, count):
+        counts = None if exchange is None else self._counts(0, count)
+        if counts is None:
             return None
         if until is None:
             self._fail(INVALID_ARGUMENTS)
             return None
         seconds = datareads.TIMEFRAME_SECONDS[timeframe]
-        return self._found(datareads.last_bars(exchange, symbol, seconds, until, 0, count))
+        return self._found(datareads.last_bars(exchange, symbol, seconds, until, *counts))
 
     def copy_rates_range(self, symbol: str, timeframe: int, date_from: object, date_to: object, /) -> Array | None:
         """Return the bars that open in a period."""
@@ -179,9 +182,10 @@ class Reading(Connection):
         """Return at most `count` ticks from a time on."""
         exchange = self._chart("copy_ticks_from", symbol, 1)
         first = None if exchange is None else self._utc(exchange, date_from)
-        if first is None or not self._counts(0, count):
+        counts = None if first is None else self._counts(0, count)
+        if first is None or counts is None:
             return None
-        return datareads.ticks(exchange, symbol, first, self._clock.now().timestamp(), count, flags)
+        return datareads.ticks(exchange, symbol, first, self._clock.now().timestamp(), counts[1], flags)
 
     def copy_ticks_range(self, symbol: str, date_from: object, date_to: object, flags: int, /) -> Array | None:
         """Return the ticks of a period."""
@@ -192,9 +196,16 @@ class Reading(Connection):
             return None
         return datareads.ticks(exchange, symbol, first, last, datareads.TICKS_MAX, flags)
 
-    def _counts(self, start: int, count: int) -> bool:
-        fits = type(start) is int and type(count) is int and start >= 0 and count > 0
-        return fits or self._fail((-2, "Terminal: Invalid params"))
+    def _counts(self, start: SupportsIndex, count: SupportsIndex) -> tuple[int, int] | None:
+        """Return both as integers; the extension reads them as Python's own functions do, so NumPy's will do."""
+        try:
+            found = index(start), index(count)
+        except TypeError:
+            found = (0, 0)
+        if found[0] >= 0 and found[1] > 0:
+            return found
+        self._fail((-2, "Terminal: Invalid params"))
+        return None
 
     def _found(self, array: Array | None) -> Array | None:
         if array is None:

@@ -68,7 +68,9 @@ def test_margin_and_profit_by_calculation_mode(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"calc_mode": 34}, "calc_mode of S: 34 is not modelled"),
+        ({"calc_mode": 34}, "calc_mode of S: 34 is not modelled.*MetaQuotes publishes no formula for options"),
+        ({"calc_mode": 36}, "calc_mode of S: 36 is not modelled.*MetaQuotes publishes no formula for options"),
+        ({"calc_mode": 35}, "calc_mode of S: 35 is not modelled"),
         ({"calc_mode": 33}, "margin_initial of S: futures need one"),
         ({"calc_mode": 37}, "face_value of S: bonds need one"),
         ({"swap_mode": 9}, "swap_mode of S: 9 is none"),

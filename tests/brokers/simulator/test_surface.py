@@ -1,5 +1,6 @@
 """The module's surface: constants, structs, conventions, arguments and errors, as MetaTrader5 5.0.6231 has them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from brokers.simulator.constants import CONSTANTS
+from brokers.simulator.module import as_module
 from brokers.simulator.structs import FIELDS, RATES_DTYPE, TICKS_DTYPE, TYPES, make
 from brokers.simulator.terminal import SimulatedTerminal
 from tests.brokers.simulator.conftest import START, Rig
@@ -189,3 +191,24 @@ def test_charts_have_the_modules_dtypes_and_closed_arithmetic(rig: Rig) -> None:
     again = rig.mt5.copy_rates_range("EURUSD", 1, int(rates["time"][0]), int(rates["time"][1]))
     assert again is not None
     assert list(again["time"]) == list(rates["time"][:2])
+
+
+def test_a_programs_threads_take_turns(rig: Rig) -> None:
+    """Frameworks call the module from pools of threads: no call meets another's half-done one."""
+    mt5 = as_module(rig.mt5)
+    request = {"action": 1, "symbol": "EURUSD", "volume": 0.01, "type": 0, "type_filling": 1}
+
+    def trade(magic: int) -> tuple[int, int]:
+        rates = mt5.copy_rates_from_pos("EURUSD", mt5.TIMEFRAME_M1, 0, 1)
+        return mt5.order_send({**request, "magic": magic}).retcode, len(rates)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(trade, range(40))) == {(10009, 1)}
+    assert sorted(p.magic for p in mt5.positions_get()) == list(range(40))
+
+
+@pytest.mark.parametrize(("start", "count", "found"), [(np.int64(0), np.uint8(1), 1), (0, 1.0, None), ("0", 1, None)])
+def test_counts_of_bars_are_integers_of_any_kind(rig: Rig, start: Any, count: Any, found: int | None) -> None:
+    rates = rig.mt5.copy_rates_from_pos("EURUSD", 1, start, count)
+    assert (None if rates is None else len(rates)) == found
+    assert (rig.mt5.last_error()[0] == 1) is (found is not None)
