@@ -91,7 +91,9 @@ def _clock_check(gateway: Gateway) -> Check:
     clock = gateway.clock_offset()
     if clock is None:
         found = "unknown: no fresh price, which is normal at weekends"
-        return Check("server clock", Grade.WARN, found, "Times of the broker are taken as UTC until a price comes in.")
+        return Check(
+            "server clock", Grade.WARN, found, "Nothing with a time of the broker is read until a price comes in."
+        )
     return Check("server clock", Grade.PASS, f"UTC{clock.offset.total_seconds() / 3600:+g} h")
 
 

@@ -75,10 +75,13 @@ class OrderState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
+    """A price. `at` is the broker's time less `server_offset`."""
+
     symbol: str
     bid: float
     ask: float
     at: datetime
+    server_offset: timedelta = timedelta(0)
 
     @property
     def spread(self) -> float:
@@ -125,7 +128,10 @@ class SymbolSpec:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """An open position. `identifier` never changes; `ticket` is what a request must name. `profit` excludes swap."""
+    """An open position. `identifier` never changes; `ticket` is what a request must name. `profit` excludes swap.
+
+    `opened_at` is the broker's time less `server_offset`.
+    """
 
     identifier: int
     ticket: int
@@ -141,6 +147,7 @@ class Position:
     magic: int
     comment: str
     opened_at: datetime
+    server_offset: timedelta = timedelta(0)
 
     @property
     def unrealized_pnl(self) -> float:
@@ -170,7 +177,7 @@ class PendingOrder:
 
 @dataclass(frozen=True, slots=True)
 class HistoricOrder:
-    """An order that reached its final state."""
+    """An order that reached its final state. `done_at` is the broker's time less `server_offset`."""
 
     ticket: int
     position_id: int
@@ -186,6 +193,7 @@ class HistoricOrder:
     comment: str
     placed_at: datetime
     done_at: datetime
+    server_offset: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

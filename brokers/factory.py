@@ -8,6 +8,7 @@ from typing import Any
 from brokers.gateway import ClockOffset, ConnectError, Gateway
 from brokers.mt5.agentstate import AgentError, Pairing
 from brokers.mt5.gateway import Mt5Gateway
+from brokers.mt5.local import LocalMt5Gateway
 from brokers.mt5.remote import RemoteMt5Gateway, RemoteTerminal, parse_address
 from brokers.oanda.gateway import OandaGateway
 from core.clock import Clock
@@ -41,7 +42,7 @@ def open_gateway(
     if kind == "simulator":
         return Mt5Gateway(_simulator(path, clock), **given)
     if kind == "mt5":
-        return Mt5Gateway(_module(), **given | {"path": path or None})
+        return LocalMt5Gateway(_module(), **given | {"path": path or None})
     if kind == "remote":
         return RemoteMt5Gateway(_remote(path, str(options.get("pairing") or ""), clock), **given)
     if kind == "oanda":

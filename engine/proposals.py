@@ -120,7 +120,13 @@ def trace_of(quote: Quote, woken_by: str, action: Any) -> dict[str, Any]:
     """Say what the decision stood on, for the intent's record."""
     what = {k: v for k, v in asdict(action).items() if k != "memory"}
     return {
-        "tick": {"symbol": quote.symbol, "bid": quote.bid, "ask": quote.ask, "at": quote.at.isoformat()},
+        "tick": {
+            "symbol": quote.symbol,
+            "bid": quote.bid,
+            "ask": quote.ask,
+            "at": quote.at.isoformat(),
+            "server_offset_seconds": int(quote.server_offset.total_seconds()),
+        },
         "woken_by": woken_by,
         "decision": {"action": type(action).__name__, **what},
     }

@@ -43,7 +43,7 @@ def visit(
     """
     lease = HeldLease.acquire(account_id, f"{command}:{ids.token(6)}", clock=clock)
     if lease is None:
-        return {"by": "engine", **_by_engine(account_id, command, args, clock=clock)}
+        return {"by": "engine", **json.loads(ask_engine(account_id, command, args, clock=clock))}
     try:
         gateway = gateway_of(TradingAccount.objects.get(pk=account_id), clock, is_for_reading=True)
         gateway.connect()
@@ -56,14 +56,14 @@ def visit(
         lease.release()
 
 
-def _by_engine(account_id: int, command: str, args: dict[str, Any], *, clock: Clock) -> dict[str, Any]:
+def ask_engine(account_id: int, command: str, args: dict[str, Any], *, clock: Clock) -> str:
+    """Let the engine that runs the account carry out a command; return its answer. Raises NoAnswer."""
     asked = ask(account_id=account_id, kind=command, args=args, by=None, at=clock.now())
     until = clock.ticks() + ANSWER_SECONDS
     while clock.ticks() < until:
         state, result = Command.objects.values_list("state", "result").get(pk=asked.pk)
         if state == Command.State.DONE:
-            found: dict[str, Any] = json.loads(result)
-            return found
+            return str(result)
         if state == Command.State.FAILED:
             raise NoAnswer(result)
         clock.sleep(POLL_SECONDS)

@@ -88,6 +88,7 @@ def _close(order: KnownOrder, closure: Closure, *, gate: Gate, at: datetime) -> 
         swap=round(closure.swap, 2),
         commission=round(closure.commission, 2),
         closed_at=closure.at,
+        closed_offset_seconds=int(closure.server_offset.total_seconds()),
         close_reason=closure.reason,
         suspicious_since=None,
     )
@@ -162,6 +163,7 @@ def _activate(order: KnownOrder, position: Position, *, gate: Gate, at: datetime
             volume=round(position.volume, 4),
             price_open=round(position.price_open, 8),
             opened_at=position.opened_at,
+            opened_offset_seconds=int(position.server_offset.total_seconds()),
             ticket=position.ticket,
         )
         if order.intent_id is not None:
@@ -198,7 +200,14 @@ def _verify_resting(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: date
         return
     with fenced(gate):
         why = f"the resting order was {ended.state.value}"
-        if not cancel_resting(order.id, fence=gate.token, why=why, ended_at=ended.done_at, at=at):
+        if not cancel_resting(
+            order.id,
+            fence=gate.token,
+            why=why,
+            ended_at=ended.done_at,
+            ended_offset=ended.server_offset,
+            at=at,
+        ):
             return
         record(
             kind="ORDER_CANCELLED",

@@ -121,6 +121,7 @@ class Closure:
     profit: float
     swap: float
     commission: float
+    server_offset: timedelta = timedelta(0)
 
 
 REASONS = {
@@ -154,4 +155,5 @@ def closure_of(deals: tuple[BrokerDeal, ...], *, ours: bool) -> Closure | None:
         profit=sum(d.profit for d in unique.values()),
         swap=sum(d.swap for d in unique.values()),
         commission=sum(d.commission + d.fee for d in unique.values()),
+        server_offset=last.server_offset,
     )

@@ -42,6 +42,9 @@ class OrderStatus(models.TextChoices):
     RELEASED = "released", "Released"
 
 
+OFFSET_HELP = "The broker's clock ahead of UTC, which the time was converted by; empty: a time of our own clock."
+
+
 class CloseReason(models.TextChoices):
     BOT = "bot", "By the bot"
     STOP_LOSS = "stop_loss", "Stop loss"
@@ -182,6 +185,8 @@ class Order(models.Model):
     )
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
+    opened_offset_seconds = models.IntegerField(null=True, blank=True, help_text=OFFSET_HELP)
+    closed_offset_seconds = models.IntegerField(null=True, blank=True, help_text=OFFSET_HELP)
     close_reason = models.CharField(max_length=12, choices=CloseReason.choices, blank=True)
     suspicious_since = models.DateTimeField(null=True, blank=True, editable=False)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -153,10 +153,17 @@ def _doubt(intent_id: int, token: str, state: str, *, gate: Gate, at: datetime) 
         )
 
 
-def cancel_resting(order_id: int, *, fence: int, why: str, ended_at: datetime, at: datetime) -> bool:
-    """Write down that a resting order ended unfilled, and its placing with it, inside the caller's transaction."""
+def cancel_resting(
+    order_id: int, *, fence: int, why: str, ended_at: datetime, at: datetime, ended_offset: timedelta | None = None
+) -> bool:
+    """Write down that a resting order ended unfilled, and its placing with it, inside the caller's transaction.
+
+    `ended_offset`: what `ended_at` was converted by, when it is the broker's time.
+    """
     won = Order.objects.filter(pk=order_id, status=OrderStatus.PENDING).update(
-        status=OrderStatus.CANCELLED, closed_at=ended_at
+        status=OrderStatus.CANCELLED,
+        closed_at=ended_at,
+        closed_offset_seconds=None if ended_offset is None else int(ended_offset.total_seconds()),
     )
     if won:
         placing = OrderIntent.objects.filter(opened_order=order_id, state=IntentState.ACCEPTED)

@@ -160,6 +160,7 @@ def facts_of(position: Position) -> dict[str, Any]:
         "magic": position.magic,
         "comment": position.comment,
         "opened_at": position.opened_at.isoformat(),
+        "server_offset_seconds": int(position.server_offset.total_seconds()),
     }
 
 

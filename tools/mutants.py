@@ -39,6 +39,16 @@ RISK = "tests/risk"
 
 MUTANTS = (
     Mutant(
+        "one process drives a terminal", "brokers/terminallock.py",
+        (("lock.acquire(blocking=False)", "(lock.acquire(blocking=False) or True)"),),
+        ("tests/brokers/mt5/test_terminallock.py::test_an_agent_and_an_engine_beside_it_do_not_share_a_terminal",),
+    ),
+    Mutant(
+        "a time nobody knows is not read", "brokers/mt5/gateway.py",
+        (("if not self.server_clock.known:\n            raise", "if False:\n            raise"),),
+        ("tests/brokers/mt5/test_gateway.py::test_no_deal_is_told_with_a_time_that_nobody_knows",),
+    ),
+    Mutant(
         "compare-and-swap", "orders/services.py",
         ((".filter(pk=intent_id, state=frm).update(", ".filter(pk=intent_id).update("),),
         (f"{SAFETY}::test_a_step_is_taken_once",),

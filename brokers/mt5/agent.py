@@ -2,7 +2,7 @@
 
 Runs beside the terminal: on Windows, under Wine, or on a simulated terminal (`--simulator FILE`). On first start it
 makes a certificate and a key in its folder; `--pairing` prints what the account's page asks for. Exit codes: 0 ended,
-2 wrong arguments, 3 the folder is held by another agent or damaged.
+2 wrong arguments, 3 the folder is held by another agent or damaged, or the terminal is held by another process.
 """
 
 import argparse
@@ -16,9 +16,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from brokers.gateway import ConnectError
 from brokers.mt5.agentserver import AgentServer, Served
 from brokers.mt5.agentstate import AgentError, AgentState
 from brokers.mt5.remote import parse_address
+from brokers.terminallock import DEFAULT, TerminalHold
 from core.clock import SystemClock
 
 DEFAULT_LISTEN = "127.0.0.1:18840"
@@ -60,14 +62,17 @@ def main(given: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"{state.pairing.text}\n")
             return 0
         state.hold()
+        hold = TerminalHold(f"the agent of login {options.login}")
+        hold.take(str(options.simulator or options.path or DEFAULT))
         if options.accept_token:
             state.write_fence(0)
         terminal = _terminal(options.simulator, clock)
-    except (AgentError, OSError, ValueError) as problem:
+    except (AgentError, ConnectError, OSError, ValueError) as problem:
         sys.stderr.write(f"{problem}\n")
         return 3
     host, port = options.listen
-    server = AgentServer(Served(terminal, options.login, options.path), state, clock=clock, host=host, port=port)
+    served = Served(terminal, options.login, options.path, hold if options.simulator is None else None)
+    server = AgentServer(served, state, clock=clock, host=host, port=port)
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
@@ -77,6 +82,7 @@ def main(given: Sequence[str] | None = None) -> int:
     while not over.wait(1.0):
         pass
     server.stop()
+    hold.let_go()
     state.let_go()
     return 0
 

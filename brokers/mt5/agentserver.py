@@ -15,9 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from brokers.gateway import ConnectError
 from brokers.mt5 import wire
 from brokers.mt5.agentstate import AgentState
 from brokers.mt5.retcodes import AGENT_EXPIRED, AGENT_REFUSED, AUTH_FAILED, INVALID_ARGUMENT
+from brokers.terminallock import TerminalHold
 from core.clock import Clock
 
 log = logging.getLogger("brokers.mt5.agent")
@@ -33,11 +35,15 @@ INITIALIZE_OPTIONS = frozenset({"login", "password", "server", "timeout"})
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Which account of which terminal: `terminal` has the module's surface, `path` is never a client's to choose."""
+    """Which account of which terminal: `terminal` has the module's surface, `path` is never a client's to choose.
+
+    With `hold`, the terminal is a real one, and other processes are kept off its data folder too.
+    """
 
     terminal: Any
     login: int
     path: str | None = None
+    hold: TerminalHold | None = None
 
 
 class Refusal(Exception):
@@ -180,7 +186,16 @@ class AgentServer:
         if options.get("login") != self._served.login:
             raise Refusal(AUTH_FAILED, f"this agent serves login {self._served.login} only")
         path = (self._served.path,) if self._served.path else ()
-        return bool(self._served.terminal.initialize(*path, **options))
+        return bool(self._served.terminal.initialize(*path, **options)) and self._holds_data_folder()
+
+    def _holds_data_folder(self) -> bool:
+        if self._served.hold is None:
+            return True
+        try:
+            self._served.hold.take_data_folder(self._served.terminal)
+        except ConnectError as problem:
+            raise Refusal(AGENT_REFUSED, str(problem)) from None
+        return True
 
     def _take_over(self, args: list[Any]) -> bool:
         if len(args) != 1 or not _is_count(args[0]) or not self._state.raise_fence(args[0]):

@@ -44,19 +44,19 @@ def closed(rates: Any, clock: ServerClock, seconds: int, now: datetime) -> tuple
     return tuple(c for c in found if c.at + timedelta(seconds=seconds) <= now)
 
 
-def from_tick_rows(rows: Any, offset: timedelta, seconds: int, since: datetime, until: datetime) -> Candles:
+def from_tick_rows(rows: Any, clock: ServerClock, seconds: int, since: datetime, until: datetime) -> Candles:
     """Build candles from the module's ticks, leaving out what is not a price and the candle that still forms."""
-    at = rows["time_msc"].astype(np.float64) / 1000 - offset.total_seconds()
+    at = clock.to_utc(rows["time_msc"].astype(np.float64) / 1000)
     good = (rows["bid"] > 0) & (rows["ask"] >= rows["bid"]) & (at >= since.timestamp())
     made = from_ticks(at[good], rows["bid"][good], rows["ask"][good], seconds)
     return _complete(made, seconds, until)
 
 
 def from_rate_rows(
-    rows: Any, offset: timedelta, seconds: int, point: float, since: datetime, until: datetime
+    rows: Any, clock: ServerClock, seconds: int, point: float, since: datetime, until: datetime
 ) -> Candles:
     """Turn the module's bars into arrays, leaving out the bar that still forms."""
-    at = rows["time"].astype(np.float64) - offset.total_seconds()
+    at = clock.to_utc(rows["time"].astype(np.float64))
     opened, high, low, close, ticks = (
         rows[name].astype(np.float64) for name in ("open", "high", "low", "close", "tick_volume")
     )

@@ -96,6 +96,14 @@ class Mt5Gateway:
 
     def connect(self, fence: int = 0) -> None:
         """Start or find the terminal and log in. Raises ConnectError with the fix in words."""
+        self._log_in()
+        for _ in range(CLOCK_LOOKS):
+            self._measure_clock()
+            if self.server_clock.known:
+                return
+            self._clock.sleep(CLOCK_PAUSE_SECONDS)
+
+    def _log_in(self) -> None:
         if not self._initialize():
             code, text = self._terminal.last_error()
             if code == AUTH_FAILED:
@@ -114,12 +122,6 @@ class Mt5Gateway:
                 f"Login {self._login} may not trade.",
                 "Use the master password, and allow algorithmic trading in the terminal and at the broker.",
             )
-        self._measure_clock()
-        for _ in range(CLOCK_LOOKS):
-            if self.server_clock.known:
-                return
-            self._clock.sleep(CLOCK_PAUSE_SECONDS)
-            self._measure_clock()
 
     def _initialize(self) -> bool:
         self._connected_at = self._clock.ticks()
@@ -237,24 +239,25 @@ class Mt5Gateway:
         )
 
     def candles(self, symbol: str, seconds: int, count: int) -> tuple[Candle, ...]:
-        """Read the last closed candles, oldest first. Raises ReadError."""
+        """Read the last closed candles, oldest first. Raises ReadError, also while the broker's clock is not known."""
+        clock = self._known_clock()
         name = self._symbols.theirs(symbol, self.symbols())
         rates = self._read("copy_rates_from_pos", name, candle_reads.timeframe(seconds), 0, count + 1)
-        return parse.guarded("candles", candle_reads.closed, rates, self.server_clock, seconds, self._clock.now())
+        return parse.guarded("candles", candle_reads.closed, rates, clock, seconds, self._clock.now())
 
     def candle_range(self, symbol: str, seconds: int, since: datetime, until: datetime) -> Candles:
         """Read the closed candles of a period as arrays; those shorter than a minute are built from ticks."""
         name = self._symbols.theirs(symbol, self.symbols())
-        clock, now = self.server_clock, self._clock.now()
+        clock, now = self._known_clock(), self._clock.now()
         first, last = clock.to_server(since), clock.to_server(min(until, now))
         if last <= first:
             return Candles.empty()
         if seconds < candle_reads.MINUTE:
             rows = self._read("copy_ticks_range", name, first, last, candle_reads.TICKS_INFO)
-            return candle_reads.from_tick_rows(rows, clock.offset, seconds, since, min(until, now))
+            return candle_reads.from_tick_rows(rows, clock, seconds, since, min(until, now))
         rows = self._read("copy_rates_range", name, candle_reads.timeframe(seconds), first, last)
         point = self._point(symbol)
-        return candle_reads.from_rate_rows(rows, clock.offset, seconds, point, since, min(until, now))
+        return candle_reads.from_rate_rows(rows, clock, seconds, point, since, min(until, now))
 
     def _point(self, symbol: str) -> float:
         return (self._specs.get(symbol) or self.spec(symbol)).point
@@ -375,7 +378,7 @@ class Mt5Gateway:
         if not self.server_clock.known:
             raise ReadError(
                 "The broker's clock is not known yet: no price has arrived since the connection.",
-                "Wait for the market to open; times of deals can't be told before.",
+                "Wait for the market to open; times of deals and candles can't be told before.",
             )
         return self.server_clock
 

@@ -175,7 +175,9 @@ def symbol(info: Any, name: str, margin_per_lot: float) -> SymbolSpec:
 
 def quote(tick: Any, name: str, clock: ServerClock) -> Quote:
     """Parse symbol_info_tick()."""
-    return Quote(name, positive(tick.bid, "bid"), positive(tick.ask, "ask"), server_time(tick.time_msc / 1000, clock))
+    at = tick.time_msc / 1000
+    bid, ask = positive(tick.bid, "bid"), positive(tick.ask, "ask")
+    return Quote(name, bid, ask, server_time(at, clock), clock.offset_at(at))
 
 
 def position(row: Any, name: str, clock: ServerClock) -> Position:
@@ -198,6 +200,7 @@ def position(row: Any, name: str, clock: ServerClock) -> Position:
         whole(row.magic, "magic"),
         text(row.comment),
         server_time(row.time_msc / 1000, clock),
+        clock.offset_at(row.time_msc / 1000),
     )
 
 
@@ -237,6 +240,7 @@ def historic_order(row: Any, name: str, clock: ServerClock) -> HistoricOrder:
         comment=text(row.comment),
         placed_at=server_time(row.time_setup_msc / 1000, clock),
         done_at=server_time(row.time_done_msc / 1000, clock),
+        server_offset=clock.offset_at(row.time_done_msc / 1000),
     )
 
 

@@ -4,6 +4,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
+from brokers.candles import Floats
 from brokers.gateway import ClockOffset
 
 GRID = timedelta(minutes=15)
@@ -84,6 +87,14 @@ class ServerClock:
         if not self._begins:
             return self.offset
         return self._history[bisect_right(self._begins, server_seconds)].offset
+
+    def to_utc(self, server_seconds: Floats) -> Floats:
+        """Return times of the server's clock as UTC epoch seconds, each by the offset that held then."""
+        if not self._begins:
+            return server_seconds - self.offset.total_seconds()
+        offsets = np.array([entry.offset.total_seconds() for entry in self._history])
+        moved: Floats = server_seconds - offsets[np.searchsorted(self._begins, server_seconds, side="right")]
+        return moved
 
     def to_server(self, at: datetime) -> int:
         """Return a UTC time as integer seconds of the server's clock, by the offset of that time."""

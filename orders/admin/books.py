@@ -61,7 +61,19 @@ class OrderAdmin(FactAdmin[Order]):
         ("Booked by deals", {"fields": ("profit", "swap", "commission")}),
         (
             "Life",
-            {"fields": ("opened_at", "closed_at", "close_reason", "suspicious_since", "level", "magic", "comment")},
+            {
+                "fields": (
+                    "opened_at",
+                    "opened_offset_seconds",
+                    "closed_at",
+                    "closed_offset_seconds",
+                    "close_reason",
+                    "suspicious_since",
+                    "level",
+                    "magic",
+                    "comment",
+                )
+            },
         ),
         ("At the broker", {"fields": ("ticket", "identifier")}),
     )

@@ -80,14 +80,14 @@ def adopt_positions(adoptions: Sequence[Adoption], *, at: datetime, why: str, by
 def _fill(order: Order, facts: Mapping[str, Any], cycle: Cycle, *, level: int) -> None:
     order.bot_id, order.cycle_id, order.level = cycle.bot_id, cycle.pk, level
     order.ticket, order.symbol, order.side = facts["ticket"], facts["symbol"], facts["side"]
-    order.status, order.closed_at = OrderStatus.OPEN, None
+    order.status, order.closed_at, order.closed_offset_seconds = OrderStatus.OPEN, None, None
     order.magic, order.comment = facts["magic"], str(facts["comment"])[:64]
     order.volume = order.volume_initial = Decimal(str(round(facts["volume"], 4)))
     order.price_open = Decimal(str(round(facts["price"], 8)))
     order.sl, order.tp = Decimal(str(round(facts["sl"], 8))), Decimal(str(round(facts["tp"], 8)))
     opened_at = parse_datetime(facts["opened_at"])
     assert opened_at is not None
-    order.opened_at = opened_at
+    order.opened_at, order.opened_offset_seconds = opened_at, facts.get("server_offset_seconds")
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """The doctor: passes on a sound account, and blocks or warns for the right reason on each sabotaged one."""
 
 import json
+import sys
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -12,6 +13,8 @@ from accounts.models import Symbol, TradingAccount
 from accounts.services import set_password
 from brokers.doctor import Check, Expected, Grade, examine, worst
 from brokers.simulator.account import SymbolSetup
+from brokers.simulator.module import as_module
+from brokers.terminallock import TerminalHold
 from core.clock import VirtualClock
 from engine.management.commands import doctor as command
 from engine.models import EngineState
@@ -143,3 +146,26 @@ def test_the_command_prints_a_table_or_json_and_its_exit_code_says_whether_somet
     assert "Check login, server and password of the account." in text
     with pytest.raises(CommandError, match="no account 'Nope'; known: Sim"):
         doctor("Nope")
+
+
+def test_a_terminal_that_the_engine_drives_is_examined_by_the_engine(
+    world: World, doctor: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """Two processes can't drive one terminal; without an engine that answers, the command says who holds it."""
+    world.bot()
+    world.run(2)
+    TradingAccount.objects.update(broker="mt5")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "MetaTrader5", as_module(world.by_hand()))
+    hold = TerminalHold("the engine of this test")
+    hold.take(str(world.state_file))
+    monkeypatch.setattr(VirtualClock, "sleep", lambda clock, seconds: world.run(seconds))
+    code, text = doctor("Sim")
+    assert code == 0
+    assert "  pass   EURUSD: stops level" in text
+    monkeypatch.setattr(VirtualClock, "sleep", lambda clock, seconds: clock.advance(seconds))
+    code, text = doctor("Sim")
+    assert code == 2
+    assert "is held by the engine of this test (process" in text
+    hold.let_go()
+    assert doctor("Sim")[0] == 0

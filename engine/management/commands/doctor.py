@@ -10,9 +10,12 @@ from accounts.credentials import CredentialError
 from accounts.models import TradingAccount
 from brokers.doctor import Check, Grade, examine, unreachable, worst
 from brokers.gateway import BrokerError, ReadError
+from brokers.terminallock import TerminalHeld
 from core.clock import SystemClock
 from engine.doctor import expected_of
+from engine.models import EngineState
 from engine.opening import gateway_of
+from engine.visiting import NoAnswer, ask_engine
 
 SIGNS = {Grade.PASS: "pass ", Grade.WARN: "warn ", Grade.BLOCK: "BLOCK"}
 
@@ -55,9 +58,12 @@ class Command(BaseCommand):
         return chosen
 
     def _examine(self, account: TradingAccount) -> tuple[Check, ...]:
+        clock = SystemClock()
         try:
-            gateway = gateway_of(account, SystemClock())
+            gateway = gateway_of(account, clock)
             gateway.connect()
+        except TerminalHeld as problem:
+            return self._by_engine(account, problem, clock)
         except BrokerError as problem:
             return unreachable(problem)
         except CredentialError as problem:
@@ -68,3 +74,12 @@ class Command(BaseCommand):
             return unreachable(problem)
         finally:
             gateway.close()
+
+    def _by_engine(self, account: TradingAccount, held: TerminalHeld, clock: SystemClock) -> tuple[Check, ...]:
+        """Let the engine that holds the terminal look, and return what it found."""
+        try:
+            ask_engine(account.pk, "examine", {}, clock=clock)
+        except NoAnswer:
+            return unreachable(held)
+        (found,) = EngineState.objects.filter(account=account).values_list("doctor", flat=True)
+        return tuple(Check(**{**check, "grade": Grade(check["grade"])}) for check in found)

@@ -59,6 +59,10 @@ def test_no_deal_is_told_with_a_time_that_nobody_knows(rig: Rig) -> None:
             read(START - timedelta(hours=1), rig.clock.now())
     with pytest.raises(ReadError, match="clock is not known yet"):
         gateway.deals_of(1)
+    with pytest.raises(ReadError, match="clock is not known yet"):
+        gateway.candles("EURUSD", 60, 3)
+    with pytest.raises(ReadError, match="clock is not known yet"):
+        gateway.candle_range("EURUSD", 60, START, rig.clock.now())
     gateway.server_clock.measure("EURUSD", (rig.clock.now() + timedelta(hours=2)).timestamp() + 1, rig.clock.now())
     assert [d.at for d in gateway.deals(START - timedelta(hours=1), rig.clock.now())] == [START, START]
 
@@ -320,6 +324,26 @@ def test_candles_are_closed_ones(rig: Rig, gateway: Mt5Gateway) -> None:
     assert [c.at for c in candles] == [START + timedelta(minutes=m) for m in (2, 3, 4)]
     with pytest.raises(ReadError, match="no candles of 7 s"):
         gateway.candles("EURUSD", 7, 3)
+
+
+def test_candles_on_both_sides_of_a_summer_time_keep_their_own_offset(rig: Rig) -> None:
+    """A range that spans the change is not moved as a whole by the offset of today."""
+    begin = START
+    gateway = connect(rig)
+    rig.price(1.1, after=90.0)
+    rig.price(1.1001, after=60.0)
+    summer = datetime(2026, 3, 9, 9, 0, tzinfo=UTC)
+    rig.clock.advance((summer - rig.clock.now()).total_seconds())
+    for _ in range(10):
+        rig.price(1.2, after=30.0)
+        gateway.quote("EURUSD")
+    assert gateway.clock_offset() is not None
+    assert gateway.server_clock.offset == timedelta(hours=3)
+    for seconds in (60, 30):
+        found = gateway.candle_range("EURUSD", seconds, begin, rig.clock.now())
+        times = [datetime.fromtimestamp(at, UTC) for at in found.at]
+        assert {at for at in times if at < summer} <= {begin + timedelta(seconds=30 * n) for n in range(7)}
+        assert next(at for at in times if at >= summer) < summer + timedelta(seconds=61)
 
 
 def test_the_factory_says_what_is_missing(rig: Rig) -> None:

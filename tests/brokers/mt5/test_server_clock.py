@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,3 +107,17 @@ def test_at_a_weekend_the_first_price_that_arrives_counts_provisionally() -> Non
     clock.measure("BTCUSD", (saturday + TWO).timestamp(), saturday + timedelta(seconds=1))
     assert clock.current is not None
     assert (clock.offset, clock.current.is_confirmed) == (TWO, False)
+
+
+@given(st.lists(st.integers(-8 * 86_400, 8 * 86_400), max_size=20))
+def test_many_times_are_converted_as_each_alone(around: list[int]) -> None:
+    """Times before, at and after a change, at once and one by one."""
+    for history in (
+        [],
+        [ClockOffset(TWO, TUESDAY, True)],
+        [ClockOffset(TWO, TUESDAY, True), ClockOffset(THREE, SUMMER, True)],
+    ):
+        clock = ServerClock(history)
+        times = np.array([(SUMMER + THREE).timestamp() + seconds for seconds in around])
+        alone = [at - clock.offset_at(at).total_seconds() for at in times.tolist()]
+        assert clock.to_utc(times).tolist() == alone
