@@ -56,14 +56,17 @@ class Frame:
         (t, v), (u, w) = start, end
         return f'<path class="{name}" d="M{self.x(t)} {self.y(v)}L{self.x(u)} {self.y(w)}"/>'
 
-    def figure(self, drawn: Iterable[str], *, label: str, digits: int, legend: Mapping[str, str]) -> str:
-        """Put the drawing, its limits and its legend together."""
+    def figure(
+        self, drawn: Iterable[str], *, label: str, digits: int, legend: Mapping[str, str], ends: Sequence[str] = ()
+    ) -> str:
+        """Put the drawing, its limits and its legend together; `ends` are texts in place of the first and last time."""
+        left, right = ends or (moment(self.begin), moment(self.end))
         items = "".join(f'<li><i class="bt-{key}"></i>{escape(text)}</li>' for key, text in legend.items())
         return (
             f'<figure class="bt-chart"><svg viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" preserveAspectRatio="none" '
             f'role="img" aria-label="{escape(label)}">{"".join(drawn)}</svg>'
             f'<span class="bt-top">{self.high:,.{digits}f}</span><span class="bt-bottom">{self.low:,.{digits}f}</span>'
-            f"<figcaption><span>{moment(self.begin)}</span><span>{moment(self.end)}</span></figcaption></figure>"
+            f"<figcaption><span>{escape(left)}</span><span>{escape(right)}</span></figcaption></figure>"
             + (f'<ul class="bt-legend">{items}</ul>' if items else "")
         )
 
