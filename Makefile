@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 BROWSER_PACKAGES := chromium fonts-liberation
 
 .DEFAULT_GOAL := help
-.PHONY: help install run stop test mutants simulate browser soak-simulator soak-netting soak-api check format lock licences sbom audit envexample clean
+.PHONY: help install run stop test mutants simulate browser soak-simulator soak-netting soak-backtest soak-api check format lock licences sbom audit envexample clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ browser:  # Chromium for the browser tests, where this user may install it
 
 soak-simulator: install  ## Run 10,000 random accounts of each margin mode through the simulated broker (hours)
 	@SIMULATOR_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/brokers/simulator/test_machine.py $(ARGS)
+
+soak-backtest: install  ## Compare backtests with the whole engine on 200 markets (an hour)
+	@BACKTEST_SEEDS=50 $(BIN)/python -m pytest -q tests/backtesting/test_engine.py $(ARGS)
 
 soak-netting: install  ## Run 10,000 random histories through the virtual-position ledger
 	NETTING_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/brokers/test_netting.py

@@ -15,6 +15,8 @@ TRADING_DAYS = 252
 DAY = 86_400.0
 
 DEFINITIONS = {
+    "net": "Equity at the end minus the balance at the start.",
+    "floating": "What is still open at the end came to; it is part of the net, and of no closed cycle.",
     "profit_factor": "Sum of the winning cycles' nets over the sum of the losing ones', without sign.",
     "expectancy": "Mean net of a closed cycle.",
     "sharpe": f"Mean over standard deviation of daily equity returns, times the root of {TRADING_DAYS}; no risk-free "
@@ -23,8 +25,8 @@ DEFINITIONS = {
     "drawdown": "Largest fall of the equity from an earlier high, at every tick.",
     "exposure": "Share of the time in which anything was open.",
     "margin_level": "Lowest equity over margin in use, at every tick.",
-    "mae": "Largest loss that a cycle showed while it was open.",
-    "mfe": "Largest profit that a cycle showed while it was open.",
+    "mae": "Largest loss that a cycle showed while it was open, closed since or not.",
+    "mfe": "Largest profit that a cycle showed while it was open, closed since or not.",
     "worst_cycle": "Net of the worst closed cycle.",
     "worst_day": "Smallest change of the equity from one day's end (UTC) to the next, as a share.",
     "lowest_equity": "Lowest equity, at every tick.",
@@ -38,6 +40,7 @@ class Figures:
 
     net: float
     net_share: float
+    floating: float
     cycles: int
     closed: int
     legs: int
@@ -72,6 +75,7 @@ def figures_of(result: Result) -> Figures:
     return Figures(
         net=round(result.equity - result.balance_begin, 2),
         net_share=result.equity / result.balance_begin - 1,
+        floating=round(result.equity - result.balance, 2),
         cycles=len(result.cycles),
         closed=len(closed),
         legs=len(result.legs),
@@ -91,8 +95,9 @@ def figures_of(result: Result) -> Figures:
         worst_day=min(returns, default=None),
         lowest_equity=float(result.curve.low.min()) if len(result.curve.low) else result.balance_begin,
         lots_most=result.lots_most,
-        mae=min((c.worst for c in closed if math.isfinite(c.worst)), default=None),
-        mfe=max((c.best for c in closed if math.isfinite(c.best)), default=None),
+        # Also of cycles that are open at the end: what is not closed is what a grid hides
+        mae=min((c.worst for c in result.cycles if math.isfinite(c.worst)), default=None),
+        mfe=max((c.best for c in result.cycles if math.isfinite(c.best)), default=None),
         stop_outs=result.stop_outs,
     )
 

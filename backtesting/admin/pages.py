@@ -24,7 +24,7 @@ from backtesting.report.charts import moment
 from backtesting.report.page import MONTHS
 
 CYCLES_A_PAGE = 100
-CARDS = ("net", "drawdown", "profit_factor", "expectancy", "sharpe", "sortino", "win_share", "margin_level")
+CARDS = ("net", "floating", "drawdown", "profit_factor", "expectancy", "sharpe", "sortino", "win_share", "margin_level")
 SIDES = {"buy": "▲ buy", "sell": "▼ sell"}
 
 

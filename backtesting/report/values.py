@@ -13,7 +13,8 @@ from backtesting.figures import DEFINITIONS, figures_of, monthly
 CYCLES_SHOWN = 500
 PRICE_DIGITS = 8
 LABELS = (
-    ("net", "Net", "money"), ("net_share", "Net, of the start", "share"), ("drawdown", "Drawdown", "money"),
+    ("net", "Net", "money"), ("net_share", "Net, of the start", "share"), ("floating", "Floating at the end", "money"),
+    ("drawdown", "Drawdown", "money"),
     ("drawdown_share", "Drawdown, of the peak", "share"), ("profit_factor", "Profit factor", "number"),
     ("expectancy", "Expectancy", "money"), ("win_share", "Cycles won", "share"), ("closed", "Cycles closed", "count"),
     ("legs", "Legs", "count"), ("sharpe", "Sharpe", "number"), ("sortino", "Sortino", "number"),

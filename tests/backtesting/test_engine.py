@@ -1,5 +1,6 @@
 """A backtest comes to what the whole engine does: session, intents, gateway, simulated terminal, on a virtual clock."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from tests.world import ASK, BID, START, VALUES, World
 # The market moves every five seconds, which gives the engine time to settle; cooldowns do not end when it moves
 STEP_SECONDS = 5.0
 STEPS = 16
+# Markets of each kind; a rehearsal of one takes the engine seconds, so `make soak-backtest` asks for more of them
+SEEDS = int(os.environ.get("BACKTEST_SEEDS", "2"))
 KINDS: dict[str, dict[str, Any]] = {
     "grid": {"direction": "both", "max_cycles": 3, "distance": 4.0, "target_profit": 6.0, "entry_cooldown": 22.0},
     "trailing": {
@@ -81,7 +84,7 @@ def of_backtest(result: Result) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_backtest_comes_to_the_cycles_legs_and_prices_of_the_engine(world: World, kind: str, seed: int) -> None:
     world.bot(**KINDS[kind])
     ticks = live(world, seed * 10 + len(kind))

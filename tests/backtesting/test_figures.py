@@ -42,6 +42,8 @@ def test_figures_are_those_of_the_cycles() -> None:
     assert figures.won == sum(n > 0 for n in closed)
     assert figures.worst_cycle == min(closed)
     assert 0 < figures.exposure <= 1
+    assert figures.floating == pytest.approx(figures.net - (found.balance - 10_000.0), abs=0.01)
+    assert figures.mae == min(c.worst for c in found.cycles)
     assert figures.lowest_equity == found.curve.low.min() <= found.equity
     assert 0.1 <= figures.lots_most <= 0.1 * len(found.legs)
     assert figures.drawdown >= max(0.0, 10_000.0 - float(found.curve.low.min())) - 0.01
