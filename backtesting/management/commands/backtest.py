@@ -22,6 +22,8 @@ class Command(BaseCommand):
         "Replay a bot over prices from files (bars or ticks) or from the price model, and keep the result. "
         "Exit code 0: done; 1: it could not be run, with the reason."
     )
+    # What they look at has nothing to do with a replay, and they take a while
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare what to replay, on what."""

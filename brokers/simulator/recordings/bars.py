@@ -101,7 +101,9 @@ def read_history(path: Path) -> Recording:
             raise HistoryError(f"{path}: line {number}: its time is not after the one before")
         starts.append(int(at))
         bars.append(prices)
-        digits = max(digits, *map(decimals, texts))
+        # Most prices have no more digits than those before, which their length tells at once
+        if any(len(text) - text.find(".") - 1 > digits for text in texts):
+            digits = max(digits, *map(decimals, texts))
     if len(bars) < 2:
         raise HistoryError(f"{path}: two bars are needed at least")
     steps, counts = np.unique(np.diff(starts), return_counts=True)
