@@ -156,6 +156,31 @@ def projection_of(account: Any, part: str = "", key: int | None = None) -> dict[
     return found
 
 
+def live_risk(
+    figure: str, account_id: int, text: str, *, bot: int | None = None, cycle: int | None = None
+) -> SafeString:
+    """Show a figure ("to-stop-out" or "cost-to-close") that moves by itself, of an account, a bot or a cycle."""
+    return format_html(
+        '<span data-risk="{}" data-account="{}" data-bot="{}" data-cycle="{}" style="{}">{}</span>',
+        figure, account_id, bot or "", cycle or "", DIGITS, text,
+    )  # fmt: skip
+
+
+def stop_out_text(account: Any, symbols: Iterable[str] | None = None) -> str:
+    """Say how far an account is from its stop-out, with the prices of its symbols (of some, when they are named)."""
+    found = projection_of(account)
+    if found is None or "to_stop_out" not in found:
+        return NOTHING
+    wanted = None if symbols is None else set(symbols)
+    prices = [
+        f"{symbol} at {row['stop_out_price']:g} ({row['pips']:g} pips)"
+        for symbol, row in found["symbols"].items()
+        if row["stop_out_price"] is not None and (wanted is None or symbol in wanted)
+    ]
+    money = f"{found['to_stop_out']:,.2f} {account.currency} above {found['stop_out']:g} % of the margin in use"
+    return "; ".join([money, *prices])
+
+
 def worst_case_text(found: Mapping[str, Any] | None) -> str:
     """Say what is left of the account if prices run to the last level of what the figures are about."""
     if found is None:

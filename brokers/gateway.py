@@ -81,6 +81,18 @@ class CandleSource(Protocol):
         ...
 
 
+@runtime_checkable
+class DepthSource(Protocol):
+    """A gateway that can show market depth, at least of some symbols."""
+
+    def best_lots(self, symbol: str) -> float | None:
+        """Return the lots at the best price of the thinner side; None: the broker shows no depth of the symbol.
+
+        Raises SymbolError, ReadError.
+        """
+        ...
+
+
 class Gateway(Protocol):
     """One account at one broker. Not safe for several threads: a session owns its gateway."""
 

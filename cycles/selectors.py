@@ -1,6 +1,6 @@
 """Named reads of cycles, and the views that strategies decide on."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -155,6 +155,15 @@ def last_entries(account_id: int) -> dict[tuple[int, str], datetime]:
     for bot_id, symbol, at in rows:
         newest[(bot_id, symbol)] = at
     return newest
+
+
+def sets_traded(account_id: int, since: datetime) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], datetime]]:
+    """Count the cycles that are not closed by (symbol, set of pseudo positions), and say when one last closed."""
+    traded = Cycle.objects.filter(account_id=account_id, memory__has_key="set")
+    alive = traded.exclude(status=CycleStatus.CLOSED).values_list("symbol", "memory__set")
+    gone = traded.filter(status=CycleStatus.CLOSED, closed_at__gt=since).order_by("closed_at")
+    closed = {(symbol, name): at for symbol, name, at in gone.values_list("symbol", "memory__set", "closed_at") if at}
+    return dict(Counter(alive)), closed
 
 
 def wrongly_closed(account_id: int, since: datetime) -> list[int]:

@@ -16,7 +16,8 @@ from engine.models import EngineProcess, EngineState
 from events.selectors import last_events
 from events.services import as_delta
 from orders.models import AccountMarks, Order, OrderStatus
-from risk.models import Block
+from risk.models import Block, RiskProjection
+from risk.selectors import stops_of
 from strategies.models import Bot
 
 # Of more open cycles than this the page shows the newest, and says so
@@ -77,6 +78,7 @@ def one_moment() -> Iterator[None]:
 def _accounts(accounts: Collection[TradingAccount], marks: Mapping[int, AccountMarks]) -> list[dict[str, Any]]:
     ids = [account.pk for account in accounts]
     states = EngineState.objects.in_bulk(ids)
+    worst = dict(RiskProjection.objects.filter(account_id__in=ids).values_list("account_id", "data"))
     offsets = broker_offsets(ids)
     blocks: dict[int, list[dict[str, str]]] = {}
     for account_id, cause, reason in Block.objects.filter(account_id__in=ids, lifted_at=None).values_list(
@@ -94,6 +96,7 @@ def _accounts(accounts: Collection[TradingAccount], marks: Mapping[int, AccountM
             "desired_state": account.desired_state,
             "clock_offset": offsets.get(account.pk),
             "blocks": blocks.get(account.pk, []),
+            **stops_of(worst.get(account.pk)),
             **_worth(marks.get(account.pk)),
             **_engine(states.get(account.pk), marks.get(account.pk)),
         }

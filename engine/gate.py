@@ -5,6 +5,7 @@ from typing import Protocol
 
 from brokers.sendjournal import SendJournal
 from core.clock import Clock
+from risk.selectors import block_on, standing_blocks
 from risk.services import raise_block
 
 
@@ -49,6 +50,11 @@ class SendGate:
             return "it was sent before"
         self._journal.add(token)
         return None
+
+    def why_not_enter(self, bot_id: int | None, symbol: str) -> str | None:
+        """Say which block or kill switch forbids an entry, or None: it may have come since the review looked."""
+        found = block_on(standing_blocks(self.account_id), bot_id, symbol)
+        return None if found is None else f"{found.cause}: {found.reason}"
 
     def was_sent(self, token: str) -> bool:
         """Tell whether the send journal knows this intent."""

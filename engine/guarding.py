@@ -9,7 +9,7 @@ from statistics import median
 from accounts.models import TradingAccount
 from accounts.snapshots import take_snapshot
 from brokers.domain import Book, PendingOrder, Position, SymbolSpec
-from brokers.gateway import BrokerError
+from brokers.gateway import BrokerError, DepthSource
 from core.clock import Clock
 from core.numbers import adds_up
 from engine.closing import AutoClose, Marked
@@ -60,6 +60,7 @@ class Guards:
         self.settings = GuardSettings()
         self.passed_at: datetime | None = None
         self.load = Load()
+        self.book_at: datetime | None = None
         self.findings: tuple[Finding, ...] = ()
         self.peak: EquityPeak | None = None
         self._spreads: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=SPREADS_KEPT))
@@ -106,6 +107,11 @@ class Guards:
         marked = self._follow(seen, resting, last)
         return self.closer.run(marked)
 
+    @property
+    def newest_book_at(self) -> datetime | None:
+        """When the account was last read; `book_at` is when what the guards judged was."""
+        return self.orders.last.at if self.orders.last is not None else None
+
     def spread_max(self, spec: SymbolSpec) -> float:
         """Return the widest spread of a symbol that is not dangerous, in price units."""
         return spread_limit(self.settings, self._usual_spread(spec.name), spec.pip) * spec.pip
@@ -150,7 +156,7 @@ class Guards:
             news=self._calendar(now),
             ledger_gap_seconds=gap_seconds,
         )
-        self.load = _load(seen, resting, last.known)
+        self.load, self.book_at = _load(seen, resting, last.known), last.at
         return seen, resting
 
     def _worth(self, book: Book, age: timedelta) -> tuple[Worth, float, selectors.Ledger]:
@@ -216,9 +222,20 @@ class Guards:
                 spreads.append(quote.spread)
             usual = self._usual_spread(symbol)
             found[symbol] = MarketSeen(
-                quote, spec, usual, tuple(candles[-2:]), in_session=in_forex_week(now) and spec.tradable
+                quote, spec, usual, tuple(candles[-2:]), self._best_lots(symbol), in_forex_week(now) and spec.tradable
             )
         return found
+
+    def _best_lots(self, symbol: str) -> float | None:
+        """Ask for the depth where a limit wants it; a read that fails counts as an empty book, never as "fine"."""
+        gateway = self.closer.gateway
+        if self.settings.thin_book_lots <= 0 or not isinstance(gateway, DepthSource):
+            return None
+        try:
+            return gateway.best_lots(symbol)
+        except BrokerError as problem:
+            log.info("account %s: the depth of %s can't be read: %s", self.account_id, symbol, problem)
+            return 0.0
 
     def _calendar(self, now: datetime) -> tuple[NewsItem, ...]:
         if self._news is None or self.clock.ticks() - self._news[0] >= NEWS_SECONDS:

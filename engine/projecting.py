@@ -15,6 +15,7 @@ from orders.gate import fenced
 from orders.manager import OrdersManager
 from risk.domain.projection import Point, Run, awaited, coming, opened, run_of, stop_out_bid, walk, worst_case
 from risk.models import RiskProjection
+from risk.selectors import stops_of
 from strategies import registry
 from strategies.domain import CycleView, Decide, OpenCycle, View
 from strategies.models import Bot
@@ -61,7 +62,7 @@ class Projector:
             shown = {
                 name: data[name] for name in ("at", "margin_level", "worst_equity", "worst_level", "cost_to_close")
             }
-            live.publish(self.gate.account_id, "risk", shown)
+            live.publish(self.gate.account_id, "risk", shown | stops_of(data))
 
     def objection(self, bot: Bot, view: View, opening: OpenCycle | None) -> str | None:
         """Say why a bot must not add exposure: with it, running to the last level would meet the stop-out."""
@@ -184,6 +185,7 @@ class Projector:
             found[symbol] = {
                 "stop_out_price": bid,
                 "pips": None if bid is None else round(abs(quote.bid - bid) / spec.pip, 1),
+                "pip": spec.pip,
             }
         return found
 

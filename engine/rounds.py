@@ -1,19 +1,24 @@
 """What all questions of one pass share, and what the review judges them by."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from brokers.domain import AccountState, Quote, SymbolSpec
 from brokers.gateway import Gateway
 from cycles import selectors as cycle_selectors
 from engine.guarding import Guards
 from engine.proposals import with_under_way
+from engine.restarting import not_frozen
 from orders.domain import KnownIntent
 from orders.selectors import intents_under_way
-from risk.domain import Standing, Vetoed
-from risk.selectors import StandingBlock, standing_blocks, standing_kills
+from risk.domain import Load, Standing, Vetoed
+from risk.selectors import StandingBlock, flattened_bots, standing_blocks, standing_kills
 from strategies.domain import CycleView, Decision, InFlight, View, Watch
+from strategies.models import Bot
+
+# The longest wait of a set that the settings allow
+SETS_LOOK_BACK = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,31 @@ class Round:
     loose: tuple[InFlight, ...]
     under_way: tuple[KnownIntent, ...]
     entries: Mapping[tuple[int, str], datetime]
+    sets_open: Mapping[tuple[str, str], int]
+    sets_closed: Mapping[tuple[str, str], datetime]
+
+    def with_sets(self, load: Load, symbol: str) -> Load:
+        """Return a load that knows the sets of one symbol."""
+        return replace(
+            load,
+            sets_open={name: count for (of, name), count in self.sets_open.items() if of == symbol},
+            sets_closed={name: at for (of, name), at in self.sets_closed.items() if of == symbol},
+        )
 
 
-def read_round(account_id: int, gateway: Gateway) -> Round:
+def bots_to_ask(account_id: int) -> list[Bot]:
+    """Read an account's running bots, and paused ones for their exits; none that is frozen or flattened."""
+    flattened = flattened_bots(account_id)
+    rows = not_frozen(Bot.objects.filter(account_id=account_id, config__isnull=False)).filter(
+        desired_state__in=("running", "paused")
+    )
+    return [b for b in rows.select_related("config", "account").order_by("id") if not {None, b.pk} & flattened]
+
+
+def read_round(account_id: int, gateway: Gateway, at: datetime) -> Round:
     """Read it afresh. Raises ReadError."""
     intents = intents_under_way(account_id)
+    sets_open, sets_closed = cycle_selectors.sets_traded(account_id, at - SETS_LOOK_BACK)
     return Round(
         account=gateway.account(),
         blocks=standing_blocks(account_id),
@@ -42,6 +67,8 @@ def read_round(account_id: int, gateway: Gateway) -> Round:
         loose=tuple(cycle_selectors.in_flight_of(intents)),
         under_way=intents,
         entries=cycle_selectors.last_entries(account_id),
+        sets_open=sets_open,
+        sets_closed=sets_closed,
     )
 
 
@@ -56,7 +83,7 @@ def standing_of(at: datetime, quote: Quote, spec: SymbolSpec, current: Round, gu
         unknown_outcomes=current.unknown,
         guarded_at=guards.passed_at,
         settings=guards.settings,
-        load=with_under_way(guards.load, current.under_way, spec),
+        load=current.with_sets(with_under_way(guards.load, current.under_way, spec), spec.name),
         no_new_cycles=current.no_new_cycles,
         spread_max=guards.spread_max(spec),
     )

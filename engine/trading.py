@@ -10,13 +10,13 @@ from pydantic import ValidationError
 from brokers.gateway import Gateway, ReadError, SymbolError
 from core.clock import Clock
 from core.ids import Ids
-from core.outcome import Unknown
+from core.outcome import Accepted, Unknown
 from cycles.services import mark_closing, next_number, open_cycle, remember
+from engine.fresh import FreshEntries
 from engine.guarding import Guards
 from engine.performance import Stages
 from engine.proposals import ask_of, close_proposal, leg_of, leg_proposal, refusals_before, stops_proposal, trace_of
-from engine.restarting import not_frozen
-from engine.rounds import Asked, Instance, Round, read_round, standing_of
+from engine.rounds import Asked, Instance, Round, bots_to_ask, read_round, standing_of
 from engine.signals import Signals
 from engine.watchdog import TookTooLong, limited
 from events.services import record
@@ -26,7 +26,6 @@ from orders.approval import Planned
 from orders.gate import Gate, fenced
 from orders.sending import send_intent
 from risk.domain import Approved, Ask, Standing, Vetoed, entry_objection, review
-from risk.selectors import flattened_bots
 from risk.services import lift_cause, raise_block
 from strategies import registry
 from strategies.domain import Action, AddLeg, ChangeLeg, CloseCycle, CloseLeg, Decision, OpenCycle, Refusal, View
@@ -76,16 +75,13 @@ class Trader:
         self.worst_case: Callable[[Bot, View, OpenCycle | None], str | None] = lambda bot, view, opening: None
         # Requests of the current round of which nobody knows what came
         self._doubts = 0
+        self._fresh = FreshEntries()
         self._due: dict[int, float] = {}
         self._said: set[tuple[int | None, str, str]] = set()
 
     def bots(self) -> list[Bot]:
         """Read the bots to ask: running ones, and paused ones for their exits; none that is frozen or flattened."""
-        flattened = flattened_bots(self.account_id)
-        rows = not_frozen(Bot.objects.filter(account_id=self.account_id, config__isnull=False)).filter(
-            desired_state__in=("running", "paused")
-        )
-        found = [b for b in rows.select_related("config", "account").order_by("id") if not {None, b.pk} & flattened]
+        found = bots_to_ask(self.account_id)
         self.symbols = frozenset(symbol for bot in found for symbol in bot.symbols)
         self.followed = frozenset(symbol for bot in found if follows_signals(bot) for symbol in bot.symbols)
         return found
@@ -152,7 +148,9 @@ class Trader:
 
     def _round(self) -> Round:
         self._doubts = 0
-        return read_round(self.account_id, self.gateway)
+        found = read_round(self.account_id, self.gateway, self.clock.now())
+        self._fresh.begin_round(self.guards.book_at, {intent.id for intent in found.under_way})
+        return found
 
     def _ask(self, bot: Bot, symbol: str, woken_by: str, current: Round) -> bool:
         """Ask one instance and carry out its decision; tell whether anything was sent."""
@@ -303,7 +301,8 @@ class Trader:
     ) -> int:
         assert bot.config is not None
         times, at_refused = refusals_before(self.account_id, bot_id=bot.pk, symbol=symbol)
-        ask = Ask(bot.pk, True, action.volume, times, at_refused, symbol, action.side, opens_cycle=True)
+        of_set = str(action.memory.get("set", ""))
+        ask = Ask(bot.pk, True, action.volume, times, at_refused, symbol, action.side, True, config_set=of_set)
         verdict = self._review(ask, standing)
         if isinstance(verdict, Vetoed):
             asked.vetoes.append(verdict)
@@ -326,7 +325,7 @@ class Trader:
             first = AddLeg(cycle.pk, 0, action.side, action.volume, action.reason, tp=action.tp, sl=action.sl)
             proposal = leg_proposal(bot, symbol, first, trace)
             intent = order_services.plan_intent(proposal, verdict, account_id=self.account_id, ids=self.ids, at=at)
-        return self._send(intent)
+        return self._send(intent, ask, standing)
 
     def _leave(
         self,
@@ -366,7 +365,8 @@ class Trader:
         sent = 0
         for proposal in proposals:
             times, at_refused = refusals_before(self.account_id, cause_key=proposal.cause_key)
-            verdict = self._review(ask_of(proposal, times, at_refused), standing)
+            ask = ask_of(proposal, times, at_refused)
+            verdict = self._review(ask, standing)
             if isinstance(verdict, Vetoed):
                 asked.vetoes.append(verdict)
                 continue
@@ -380,17 +380,20 @@ class Trader:
             except order_services.AlreadyDecided as known:
                 asked.vetoes.append(Vetoed("already_decided", str(known)))
                 continue
-            sent += self._send(intent)
+            sent += self._send(intent, ask, standing)
         return sent
 
     def _review(self, ask: Ask, standing: Standing) -> Approved | Vetoed:
         """Review with what this round has sent itself since it looked at the account."""
-        return review(ask, replace(standing, unknown_outcomes=standing.unknown_outcomes + self._doubts))
+        load = self._fresh.added_to(standing.load)
+        return review(ask, replace(standing, load=load, unknown_outcomes=standing.unknown_outcomes + self._doubts))
 
-    def _send(self, intent: Planned) -> bool:
+    def _send(self, intent: Planned, ask: Ask, standing: Standing) -> bool:
         """Send once; tell whether anything left. Raises LeaseLost."""
         self._doubts += 1
         outcome = send_intent(intent, gateway=self.gateway, gate=self.gate, clock=self.clock)
         self._doubts -= not isinstance(outcome, Unknown)
+        if ask.raises_exposure and isinstance(outcome, Accepted | Unknown):
+            self._fresh.add(intent.row.pk, ask, standing, self.guards.newest_book_at)
         self.sent += outcome is not None
         return outcome is not None

@@ -33,6 +33,10 @@ class Gate(Protocol):
         """Say why this intent must not be sent now, or None; its token goes into the send journal when it may."""
         ...
 
+    def why_not_enter(self, bot_id: int | None, symbol: str) -> str | None:
+        """Inside a transaction: say who forbids that exposure is raised now, or None."""
+        ...
+
     def was_sent(self, token: str) -> bool:
         """Tell whether the send journal knows this intent: it left, whatever the database says."""
         ...

@@ -69,18 +69,8 @@ def send_intent(planned: Planned, *, gateway: Sender, gate: Gate, clock: Clock) 
     if not claimed:
         return None
     with fenced(gate, "sent", durable=True):
-        sent = transition(
-            intent.pk,
-            IntentState.CLAIMED,
-            IntentState.SENT,
-            fence=gate.token,
-            why="handed to the broker",
-            at=at,
-            sent_at=at,
-            deadline=deadline,
-        )
-    if not sent:
-        return None
+        if not _mark_sent(intent, gate=gate, at=at, deadline=deadline):
+            return None
     # The gate is asked last, with nothing slow between its word and the request
     objection = gate.why_not_send(intent.token, deadline)
     if objection is not None:
@@ -91,6 +81,20 @@ def send_intent(planned: Planned, *, gateway: Sender, gate: Gate, clock: Clock) 
     crashpoints.reached("send:answered")
     record_outcome(intent, outcome, gate=gate, clock=clock)
     return outcome
+
+
+def _mark_sent(intent: OrderIntent, *, gate: Gate, at: datetime, deadline: datetime) -> bool:
+    """Write down that the request leaves, unless somebody came to forbid entries since the review looked."""
+    entry = intent.kind in (IntentKind.OPEN, IntentKind.PLACE)
+    objection = gate.why_not_enter(intent.bot_id, intent.symbol) if entry else None
+    claimed, fence = IntentState.CLAIMED, gate.token
+    if objection is not None:
+        transition(intent.pk, claimed, IntentState.REFUSED, fence=fence, why=objection[:200], at=at, done_at=at)
+        return False
+    return transition(
+        intent.pk, claimed, IntentState.SENT, fence=fence, why="handed to the broker", at=at, sent_at=at,
+        deadline=deadline,
+    )  # fmt: skip
 
 
 def _hold_back(intent: OrderIntent, objection: str, *, gate: Gate, at: datetime) -> None:

@@ -1,12 +1,13 @@
 """Named reads of blocks, guard settings, alarms, kill switches and what the guards stand on."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import F, Max, Q, QuerySet, Sum
 
 from accounts.models import TradingAccount, User
 from accounts.permissions import accounts_of, is_superuser
@@ -45,6 +46,11 @@ def standing_blocks(account_id: int) -> tuple[StandingBlock, ...]:
     return (*killed, *blocks)
 
 
+def block_on(blocks: Iterable[StandingBlock], bot_id: int | None, symbol: str) -> StandingBlock | None:
+    """Return the first block that forbids a bot's entries on a symbol."""
+    return next((b for b in blocks if b.bot_id in (None, bot_id) and b.symbol in ("", symbol)), None)
+
+
 def standing_kills(account_id: int) -> list[KillSwitch]:
     """Read the kill switches that concern an account: its own, its bots', and the one for everything."""
     mine = Q(account_id=account_id) | Q(account__isnull=True)
@@ -65,6 +71,29 @@ def current_config(account_id: int | None) -> GuardSettings:
     rows = GuardConfig.objects.filter(Q(account_id=account_id) | Q(account__isnull=True))
     newest = rows.order_by(F("account").asc(nulls_last=True), "-version").first()
     return GuardSettings.model_validate(newest.values) if newest is not None else GuardSettings()
+
+
+def version_of(account_id: int) -> tuple[int, bool]:
+    """Return the version of the settings that hold for an account (0: the built-in ones), and whether they are its own.
+
+    One that has none of its own shows 0 to whoever saves its first version.
+    """
+    own = GuardConfig.objects.filter(account_id=account_id).aggregate(newest=Max("version"))["newest"]
+    return (own, True) if own is not None else (0, False)
+
+
+def stops_of(projection: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what live pages need to tell the distance to the stop-out: its level in percent, [price, pip] by symbol.
+
+    The price is the bid at which the account would be stopped out if only that symbol moved; None where none does.
+    """
+    if not projection:
+        return {"stop_out": None, "stops": {}}
+    rows = projection.get("symbols", {}).items()
+    return {
+        "stop_out": projection.get("stop_out"),
+        "stops": {symbol: [row["stop_out_price"], row["pip"]] for symbol, row in rows if "pip" in row},
+    }
 
 
 def open_alarms(account_id: int | None = None) -> QuerySet[GuardAlarm]:

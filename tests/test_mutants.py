@@ -2,7 +2,8 @@
 
 import pytest
 
-from tools.mutants import MUTANTS, ROOT, Mutant, mutated
+from tools.mutant import Mutant
+from tools.mutants import MUTANTS, ROOT, mutated
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)

@@ -1,6 +1,7 @@
 """A small world to trade in: people, an account, a simulated broker on scripted prices, a virtual clock, a session."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,11 @@ VALUES: dict[str, Any] = {"lot_size": 0.1, "distance": 10.0, "target_profit": 10
 class World:
     """Ada manages the account, Ben may look, Cem is outside. The broker's prices move when the test says so."""
 
-    def __init__(self, folder: Path, *, balance: float = 10_000.0, past: Sequence[tuple[float, float]] = ()) -> None:
-        """Make the world; `past` are (seconds before the start, bid) of ticks that came before it."""
+    def __init__(
+        self, folder: Path, *, balance: float = 10_000.0, past: Sequence[tuple[float, float]] = (), depth: float = 0.0
+    ) -> None:
+        """Make the world; `past` are (seconds before the start, bid) of ticks that came before it, `depth` usual lots
+        at each price of EURUSD (0: the broker shows none)."""
         self.clock = VirtualClock(START)
         self.ids = SeededIds(7)
         self.ada, self.ben, self.cem = (
@@ -46,7 +50,8 @@ class World:
         before = [(-seconds, bid, round(bid + SPREAD, 5)) for seconds, bid in past]
         script = {"EURUSD": [*sorted(before), (0.0, BID, ASK)]}
         spec = AccountSpec(1001, "pw", "Sim-Server", balance=balance, server_clock="ny+7", investor="look only")
-        create_account(self.state_file, spec, demo_symbols(), FeedSpec.script(script, anchor=START), clock=self.clock)
+        symbols = [replace(one, depth_lots=depth) if one.name == "EURUSD" else one for one in demo_symbols()]
+        create_account(self.state_file, spec, symbols, FeedSpec.script(script, anchor=START), clock=self.clock)
         self.account: TradingAccount = account_services.create_account(
             name="Sim", login=1001, server="Sim-Server", password="pw",
             terminal_path=str(self.state_file), at=START, by=self.ada,

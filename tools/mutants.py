@@ -12,32 +12,25 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tools.guardmutants import GUARD_MUTANTS
+from tools.mutant import Mutant
+
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 TESTS_FAILED = 1
 RUN_SECONDS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """`edits` are (old, new) texts; each old one stands exactly once in the file."""
-
-    name: str
-    file: str
-    edits: tuple[tuple[str, str], ...]
-    tests: tuple[str, ...]
 
 
 SAFETY = "tests/orders/test_safety.py"
 LEASE = "tests/engine/test_lease.py"
 OUTCOMES = "tests/engine/test_outcomes.py"
 CALM = "tests/simulation/test_seeds.py::test_a_calm_run_trades"
-RISK = "tests/risk"
 
-MUTANTS = (
+MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "one process drives a terminal", "brokers/terminallock.py",
         (("lock.acquire(blocking=False)", "(lock.acquire(blocking=False) or True)"),),
@@ -182,6 +175,7 @@ MUTANTS = (
         (("cause=START_UP,\n                reason=", "cause=CLOCK,\n                reason="),),
         (f"{SAFETY}::test_nothing_is_entered_before_the_books_equal_the_broker",),
     ),
+    *GUARD_MUTANTS,
 )  # fmt: skip
 
 

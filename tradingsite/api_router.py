@@ -9,6 +9,14 @@ from accounts.api.journal import CommandViewSet, EventViewSet
 from cycles.api import CycleViewSet
 from engine import api as engine
 from orders.api import DealViewSet, IntentViewSet, OrderViewSet
+from risk.api import (
+    AlarmViewSet,
+    BlockViewSet,
+    GuardConfigViewSet,
+    GuardsViewSet,
+    KillSwitchViewSet,
+    WorstCaseViewSet,
+)
 from signals.api import Receive, SignalViewSet, SourceViewSet
 from strategies.api import BotViewSet, ConfigViewSet, StrategyViewSet
 
@@ -28,6 +36,12 @@ router.register("signals", SignalViewSet, "api-signal")
 router.register("signal-sources", SourceViewSet, "api-signal-source")
 router.register("events", EventViewSet, "api-event")
 router.register("commands", CommandViewSet, "api-command")
+router.register("guards", GuardsViewSet, "api-guards")
+router.register("guard-settings", GuardConfigViewSet, "api-guard-settings")
+router.register("alarms", AlarmViewSet, "api-alarm")
+router.register("blocks", BlockViewSet, "api-block")
+router.register("kill-switches", KillSwitchViewSet, "api-kill-switch")
+router.register("worst-cases", WorstCaseViewSet, "api-worst-case")
 
 ENGINE = {
     "start": engine.Start,

@@ -11,7 +11,17 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 
 from accounts import services
 from accounts.admin.forms import AccountForm, PasswordDialog, StartDialog, SymbolForm
-from accounts.admincells import NOTHING, STATES, amount, label, moment, money, projection_of, worst_case_text
+from accounts.admincells import (
+    NOTHING,
+    STATES,
+    amount,
+    label,
+    live_risk,
+    moment,
+    projection_of,
+    stop_out_text,
+    worst_case_text,
+)
 from accounts.adminkit import CLOCK, DeskAdmin, FactAdmin, FactInline, ScopedRelatedFilter, display, person, post_dialog
 from accounts.models import AccountRole, AccountSnapshot, DesiredState, ServerOffset, Symbol, TradingAccount
 
@@ -137,21 +147,12 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
 
     @display(description="Distance to stop-out")
     def to_stop_out(self, account: TradingAccount) -> str:
-        found = projection_of(account)
-        if found is None:
-            return NOTHING
-        prices = [
-            f"{symbol} at {row['stop_out_price']:g} ({row['pips']:g} pips)"
-            for symbol, row in found["symbols"].items()
-            if row["stop_out_price"] is not None
-        ]
-        money = f"{found['to_stop_out']:,.2f} {account.currency} above {found['stop_out']:g} % of the margin in use"
-        return "; ".join([money, *prices]) + f" ({moment(found['seen'])} UTC)"
+        return live_risk("to-stop-out", account.pk, stop_out_text(account))
 
     @display(description="To close everything now")
     def cost_to_close(self, account: TradingAccount) -> str:
         found = projection_of(account)
-        return NOTHING if found is None else money(found["cost_to_close"])
+        return live_risk("cost-to-close", account.pk, NOTHING if found is None else f"{found['cost_to_close']:+,.2f}")
 
     @display(description="If prices run to the last level")
     def worst(self, account: TradingAccount) -> str:

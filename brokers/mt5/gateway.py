@@ -26,6 +26,7 @@ from brokers.domain import (
 from brokers.gateway import Capabilities, ClockOffset, ConnectError, Permit, ReadError, SymbolError
 from brokers.mt5 import candles as candle_reads
 from brokers.mt5 import parse
+from brokers.mt5.depth import Depth
 from brokers.mt5.requests import build, filling_candidates, objection
 from brokers.mt5.retcodes import AUTH_FAILED, NO_IPC, NOT_SENT_ERRORS, Verdict, meaning_of
 from brokers.mt5.server_clock import ServerClock
@@ -87,6 +88,7 @@ class Mt5Gateway:
         self._specs: dict[str, SymbolSpec] = {}
         self._filling: dict[str, int] = {}
         self._connected_at = 0.0
+        self._depth = Depth(terminal)
         self.server_clock = ServerClock(clock_history)
 
     def __repr__(self) -> str:
@@ -125,6 +127,7 @@ class Mt5Gateway:
 
     def _initialize(self) -> bool:
         self._connected_at = self._clock.ticks()
+        self._depth.forget()
         args = (self._path,) if self._path else ()
         return bool(
             self._terminal.initialize(
@@ -195,6 +198,10 @@ class Mt5Gateway:
         tick = self._read("symbol_info_tick", self._symbols.theirs(symbol, self.symbols()))
         self.server_clock.measure(symbol, tick.time_msc / 1000, self._clock.now())
         return parse.guarded(f"tick of {symbol}", parse.quote, tick, symbol, self.server_clock)
+
+    def best_lots(self, symbol: str) -> float | None:
+        """Return the lots at the best price of the thinner side; None: no depth is shown. Raises SymbolError."""
+        return self._depth.best_lots(self._symbols.theirs(symbol, self.symbols()))
 
     def book(self) -> Book:
         """Read account, positions and resting orders as of one moment.

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanWidget
 
-from accounts.admincells import STATES, moment, money, projection_of, worst_case_text
+from accounts.admincells import NOTHING, STATES, live_risk, moment, money, projection_of, stop_out_text, worst_case_text
 from accounts.adminkit import CLOCK, DialogForm, FactAdmin, ScopedRelatedFilter, display, person, post_dialog
 from accounts.models import TradingAccount
 from accounts.permissions import accounts_of
@@ -72,6 +72,8 @@ class CycleAdmin(FactAdmin[Cycle]):
                     "realized_profit",
                     "total_volume",
                     "best_net",
+                    "to_stop_out",
+                    "cost_to_close",
                     "worst",
                     "opened_at",
                     "closed_at",
@@ -81,7 +83,7 @@ class CycleAdmin(FactAdmin[Cycle]):
         ),
         ("Memory", {"fields": ("config", "memory", "hedge_levels")}),
     )
-    readonly_fields = ("realized", "worst")
+    readonly_fields = ("realized", "worst", "to_stop_out", "cost_to_close")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cycle]:
         open_legs = Count("orders", filter=Q(orders__status__in=("open", "pending")))
@@ -110,6 +112,18 @@ class CycleAdmin(FactAdmin[Cycle]):
     @display(description="If the price runs to its last level")
     def worst(self, cycle: Cycle) -> str:
         return worst_case_text(projection_of(cycle.account, "cycles", cycle.pk))
+
+    @display(description="Distance to stop-out")
+    def to_stop_out(self, cycle: Cycle) -> str:
+        if cycle.status == "closed":
+            return NOTHING
+        return live_risk("to-stop-out", cycle.account_id, stop_out_text(cycle.account, [cycle.symbol]), cycle=cycle.pk)
+
+    @display(description="To close it now")
+    def cost_to_close(self, cycle: Cycle) -> str:
+        if cycle.status == "closed":
+            return NOTHING
+        return live_risk("cost-to-close", cycle.account_id, NOTHING, cycle=cycle.pk)
 
     @display(description="Opened (UTC)", ordering="opened_at")
     def opened(self, cycle: Cycle) -> str:

@@ -150,7 +150,8 @@ def replayed(account: TradingAccount, settings: GuardSettings) -> dict[str, Any]
         for fired in what_if(settings, records)
     ]
     heads = ("Time (UTC)", "Guard", "Tier", "Figure", "Equity", "Lowest after", "Closing would have saved")
-    return {"count": len(records), "table": table(heads, rows), "fired": len(rows)}
+    minutes = sum(len(record.lows) for record in records)
+    return {"count": len(records), "minutes": minutes, "table": table(heads, rows), "fired": len(rows)}
 
 
 def history(account: TradingAccount | None) -> list[dict[str, Any]]:

@@ -131,9 +131,19 @@ def market(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
             tier = Tier.CLOSE if settings.spread_close else Tier.REDUCE
             text = f"{symbol} has a spread of {pips:.1f} pips, dangerous above {limit:.1f}"
             yield Finding("spread", Level.SYMBOL, symbol, tier, pips, limit, text)
-        if m.best_lots is not None and m.best_lots < settings.thin_book_lots:
-            text = f"{symbol} has {m.best_lots:g} lots at the best price"
-            yield Finding("thin_book", Level.SYMBOL, symbol, Tier.REDUCE, m.best_lots, settings.thin_book_lots, text)
+        yield from _thin_book(settings.thin_book_lots, symbol, m.best_lots)
+
+
+def _thin_book(least: float, symbol: str, lots: float | None) -> Iterator[Finding]:
+    """Stop entries into a thin book. Where the broker shows none it is said, and the spread alone speaks for it."""
+    if least <= 0:
+        return
+    if lots is None:
+        text = f"{symbol}: the broker shows no market depth, so only the spread tells of a thin book"
+        yield Finding("thin_book", Level.SYMBOL, symbol, Tier.WARN, 0.0, least, text)
+    elif lots < least:
+        text = f"{symbol} has {lots:g} lots at the best price, at least {least:g} are wanted"
+        yield Finding("thin_book", Level.SYMBOL, symbol, Tier.REDUCE, lots, least, text)
 
 
 def stale_data(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:

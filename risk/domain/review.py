@@ -20,7 +20,8 @@ URGENT_RETRY_LONGEST = timedelta(seconds=5)
 class Ask:
     """What is asked for: does it raise exposure, and how often was the same refused before, the last time when.
 
-    `opens_cycle`: it is a new cycle, not a level of one. `urgent`: a guard closes, so refusals are tried again sooner.
+    `opens_cycle`: it is a new cycle, not a level of one. `config_set`: which set of pseudo positions it trades, if any.
+    `urgent`: a guard closes, so refusals are tried again sooner.
     """
 
     bot_id: int | None
@@ -32,11 +33,15 @@ class Ask:
     side: Side = Side.BUY
     opens_cycle: bool = False
     urgent: bool = False
+    config_set: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What an account carries already, orders under way included; lots by symbol, money in account currency."""
+    """What an account carries already, orders under way included; lots by symbol, money in account currency.
+
+    `sets_open` counts the open cycles of each set of the symbol, `sets_closed` says when one of it last closed.
+    """
 
     cycles: int = 0
     orders: int = 0
@@ -45,6 +50,8 @@ class Load:
     exposure: Mapping[str, float] = field(default_factory=dict)
     entries_minute: int = 0
     entries_day: int = 0
+    sets_open: Mapping[str, int] = field(default_factory=dict)
+    sets_closed: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,9 @@ def limit_objection(ask: Ask, standing: Standing) -> Vetoed | None:
     lots = sum(load.lots.values()) + ask.volume
     if ask.opens_cycle and load.cycles >= limits.max_cycles:
         return Vetoed("max_cycles", f"{load.cycles} open cycles, at most {limits.max_cycles}")
+    found = _set_objection(ask, standing) if ask.opens_cycle and ask.config_set else None
+    if found is not None:
+        return found
     if load.orders >= limits.max_orders:
         return Vetoed("max_orders", f"{load.orders} open orders, at most {limits.max_orders}")
     for code, value, limit in (
@@ -127,6 +137,18 @@ def limit_objection(ask: Ask, standing: Standing) -> Vetoed | None:
     if found is None and standing.worst_case is not None:
         return Vetoed("worst_case", standing.worst_case)
     return found
+
+
+def _set_objection(ask: Ask, standing: Standing) -> Vetoed | None:
+    """Hold a set of pseudo positions to its positions, whichever bots trade it, and to its wait after a close (S4)."""
+    limits, load = standing.settings, standing.load
+    count = load.sets_open.get(ask.config_set, 0)
+    if count >= limits.max_positions_per_set:
+        return Vetoed("max_per_set", f"set {ask.config_set} has {count} open, at most {limits.max_positions_per_set}")
+    closed = load.sets_closed.get(ask.config_set)
+    if closed is not None and standing.now - closed < timedelta(seconds=limits.set_cooldown):
+        return Vetoed("set_cooldown", f"set {ask.config_set} closed less than {limits.set_cooldown:g} s ago")
+    return None
 
 
 def _margin_objection(ask: Ask, standing: Standing) -> Vetoed | None:

@@ -104,6 +104,12 @@ class GuardSettings(StrategyParams):
     orders_per_day: int = param(1000, group="Errors and rate", ge=1, le=1_000_000, help="Entries sent in 24 hours.")
 
     max_cycles: int = param(100, group="Limits", ge=1, le=100_000, help="Open cycles of the account.")
+    max_positions_per_set: int = param(
+        1, group="Limits", ge=1, le=1000, help="Open cycles of one set of pseudo positions, all bots together."
+    )
+    set_cooldown: float = param(
+        20.0, group="Limits", unit="s", ge=0, le=86_400, help="After a close of a set's cycle, its next one waits."
+    )
     max_orders: int = param(200, group="Limits", ge=1, le=100_000, help="Open positions and resting orders.")
     max_order_lots: float = param(10.0, group="Limits", unit="lots", gt=0, le=1e6, help="One order's volume.")
     max_symbol_lots: float = param(50.0, group="Limits", unit="lots", gt=0, le=1e6, help="Open lots of one symbol.")

@@ -1,11 +1,13 @@
 """Guard what-if: recorded equity replayed under proposed limits: when they would have fired, and what it had cost.
 
-Only what the records hold can be replayed: equity at each snapshot, so that a fall and rise between two is not seen.
+Between two readings the worst prices of the minutes count (`Recorded.lows`), where they are known; they fire guards and
+never raise a peak.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 
 from risk.domain.guards import tier_of
 from risk.domain.peak import Peak, Reading, advance
@@ -15,10 +17,14 @@ from risk.domain.settings import GuardSettings
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A recorded reading, with the broker's day that it belongs to."""
+    """A recorded reading, with the broker's day that it belongs to.
+
+    `lows` are (time, equity without credit) at the worst prices of the minutes since the reading before.
+    """
 
     reading: Reading
     day: date
+    lows: tuple[tuple[datetime, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +60,52 @@ def what_if(settings: GuardSettings, records: Sequence[Recorded]) -> tuple[Fired
         reading = record.reading
         if not reading.complete:
             continue
+        if peak is not None and record.day == day:
+            for k, (at, base) in enumerate(record.lows, start=1):
+                later = partial(_rest, records, n, k)
+                _judge(settings, _figures(peak, day_base, base), at, base, reached, found, later)
         peak = Peak(reading.base, reading.at) if peak is None else advance(peak, reading, settings.peak_readings)
         if record.day != day:
             day, day_base, reached["daily"] = record.day, reading.base, Tier.CLEAR
         else:
             day_base += reading.flow
-        figures = {"drawdown": peak.drawdown(reading.base)}
-        figures["daily"] = (day_base - reading.base) / day_base * 100 if day_base > 0 else 0.0
-        for guard, figure in figures.items():
-            tier, _ = tier_of(settings, guard, figure)
-            if tier > reached[guard]:
-                lowest, last = _afterwards(records[n + 1 :])
-                found.append(Fired(reading.at, guard, tier, figure, reading.base, lowest, last))
-            reached[guard] = max(tier, reached[guard]) if tier else Tier.CLEAR
+        figures = _figures(peak, day_base, reading.base)
+        later = partial(_rest, records, n + 1, 0)
+        _judge(settings, figures, reading.at, reading.base, reached, found, later, calms=True)
     return tuple(found)
+
+
+def _figures(peak: Peak, day_base: float, base: float) -> dict[str, float]:
+    daily = (day_base - base) / day_base * 100 if day_base > 0 else 0.0
+    return {"drawdown": peak.drawdown(base), "daily": daily}
+
+
+def _judge(
+    settings: GuardSettings,
+    figures: Mapping[str, float],
+    at: datetime,
+    base: float,
+    reached: dict[str, Tier],
+    found: list[Fired],
+    later: Callable[[], Sequence[Recorded]],
+    *,
+    calms: bool = False,
+) -> None:
+    """Tell what a figure has reached for the first time; only a reading that is calm lets a guard begin anew."""
+    for guard, figure in figures.items():
+        tier, _ = tier_of(settings, guard, figure)
+        if tier > reached[guard]:
+            found.append(Fired(at, guard, tier, figure, base, *_afterwards(later())))
+        if tier or calms:
+            reached[guard] = max(tier, reached[guard]) if tier else Tier.CLEAR
+
+
+def _rest(records: Sequence[Recorded], n: int, low: int) -> Sequence[Recorded]:
+    """Return what follows: from record `n` on, of which the first `low` lows are past."""
+    rest = list(records[n:])
+    if low and rest:
+        rest[0] = replace(rest[0], lows=rest[0].lows[low:])
+    return rest
 
 
 def _afterwards(records: Sequence[Recorded]) -> tuple[float | None, float | None]:
@@ -75,7 +113,8 @@ def _afterwards(records: Sequence[Recorded]) -> tuple[float | None, float | None
     paid, lowest, last = 0.0, None, None
     for record in records:
         if record.reading.complete:
+            seen = [base - paid for _, base in record.lows]
             paid += record.reading.flow
             last = record.reading.base - paid
-            lowest = last if lowest is None else min(lowest, last)
+            lowest = min([*seen, last] if lowest is None else [*seen, last, lowest])
     return lowest, last

@@ -196,6 +196,36 @@ def rearm_alarm(*, alarm_id: int, reason: str, by: User, at: datetime) -> GuardA
     return row
 
 
+@transaction.atomic
+def acknowledge_alarm(*, alarm_id: int, reason: str, by: User, at: datetime) -> GuardAlarm:
+    """Write down that a person has seen an alarm; the first one's name is kept. It changes nothing else.
+
+    Raises:
+        ValidationError: There is no remark, or the alarm is over.
+    """
+    if not reason.strip():
+        raise ValidationError("Say what you have seen: the next one will read it.", code="reason")
+    open_alarm = GuardAlarm.objects.filter(pk=alarm_id, ended_at=None)
+    won = open_alarm.filter(acknowledged_at=None).update(acknowledged_at=at, acknowledged_by=by)
+    row = GuardAlarm.objects.select_related("account", "acknowledged_by").get(pk=alarm_id)
+    if row.ended_at is not None:
+        raise ValidationError("It is over.", code="over")
+    if won:
+        record_change(
+            kind="GUARD_ACKNOWLEDGED",
+            text=f"{row.guard}: {by.get_username()} has seen it on {row.account.name}: {reason}",
+            account_id=row.account_id,
+            bot_id=row.bot_id,
+            at=at,
+            subject=f"alarm {row.pk}",
+            after={"acknowledged": True},
+            reason=reason,
+            by=by,
+        )
+        live.publish(row.account_id, "alarm", {"id": row.pk, "phase": row.phase, "tier": row.tier})
+    return row
+
+
 def _begin_anew(row: GuardAlarm) -> None:
     """Forget the peak, or the day's start, that fired: the session takes the next figures as the new ones."""
     if row.guard in ("drawdown", "portfolio"):

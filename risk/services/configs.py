@@ -29,6 +29,14 @@ def validated(values: Mapping[str, Any]) -> GuardSettings:
         raise ValidationError(texts, code="guards") from None
 
 
+def _held(account: TradingAccount | None, newest: GuardConfig | None) -> Mapping[str, Any]:
+    """Return the values that hold now; those that are stored when they make no settings any more."""
+    try:
+        return current_config(account.pk if account else None).model_dump(mode="json")
+    except ParamsError:
+        return newest.values if newest is not None else {}
+
+
 @transaction.atomic
 def save_guards(
     *,
@@ -55,7 +63,7 @@ def save_guards(
         raise ValidationError(f"Version {version} was saved meanwhile: look at it before you save.", code="changed")
     if newest is not None and newest.values == wanted:
         return newest
-    before = current_config(account.pk if account else None).model_dump(mode="json")
+    before = _held(account, newest)
     saved = GuardConfig.objects.create(
         account=account, version=version + 1, values=wanted, note=note, created_by=by, created_at=at
     )

@@ -11,7 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter
 
-from accounts.admincells import NOTHING, STATES, link, projection_of, worst_case_text
+from accounts.admincells import NOTHING, STATES, link, live_risk, projection_of, stop_out_text, worst_case_text
 from accounts.adminkit import CLOCK, DeskAdmin, ScopedRelatedFilter, display, person, post_dialog
 from accounts.models import DesiredState
 from strategies import registry, services
@@ -45,9 +45,12 @@ class BotAdmin(DeskAdmin[Bot]):
     actions_detail = ("start", "pause", "resume", "stop")
     actions_row = ("start", "pause", "resume", "stop")
     change_form_outer_before_template = "strategies/bot_links.html"
-    identity = ("account", "strategy", "magic", "wanted", "version", "worst", "created_at")
+    identity = (
+        "account", "strategy", "magic", "wanted", "version", "worst", "to_stop_out", "cost_to_close", "created_at",
+    )  # fmt: skip
     fieldsets = (
-        (None, {"fields": ("name", "account", "wanted", "version", "worst")}),
+        (None, {"fields": ("name", "account", "wanted", "version")}),
+        ("Worst case", {"fields": ("to_stop_out", "cost_to_close", "worst")}),
         ("Market", {"fields": ("strategy", "symbols", "magic", "interval_seconds", "restart_policy", "created_at")}),
     )
     add_fieldsets = (
@@ -101,6 +104,14 @@ class BotAdmin(DeskAdmin[Bot]):
     @display(description="If prices run to the last level")
     def worst(self, bot: Bot) -> str:
         return worst_case_text(projection_of(bot.account, "bots", bot.pk))
+
+    @display(description="Distance to stop-out")
+    def to_stop_out(self, bot: Bot) -> str:
+        return live_risk("to-stop-out", bot.account_id, stop_out_text(bot.account, bot.symbols), bot=bot.pk)
+
+    @display(description="To close everything of it now")
+    def cost_to_close(self, bot: Bot) -> str:
+        return live_risk("cost-to-close", bot.account_id, NOTHING, bot=bot.pk)
 
     @display(description="Open cycles")
     def cycles(self, bot: Any) -> str:

@@ -238,10 +238,11 @@ def fill_risk(account: TradingAccount, bot: Bot) -> None:
     kill(mode="no_entries", reason="trying it", confirmation=bot.name, bot=bot, at=AT)
     figures = {"to_stop_out": 9_500.0, "stop_out": 50.0, "cost_to_close": -12.5, "worst_equity": 9_100.0}
     worst = {"worst_change": -88.0, "worst_level": 812.0, "is_stop_out": False}
+    stop = {"stop_out_price": 1.0211, "pips": 631.0, "pip": 0.0001}
     RiskProjection.objects.create(
         account=account,
         at=AT,
-        data={**figures, **worst, "bots": {str(bot.pk): worst}, "cycles": {}, "symbols": {}},
+        data={**figures, **worst, "bots": {str(bot.pk): worst}, "cycles": {}, "symbols": {"EURUSD": stop}},
     )
     asker = User.objects.get(username="root")
     LiveRequest.objects.create(account=account, reason="it ran well", asked_by=asker, asked_at=AT)

@@ -98,3 +98,19 @@ def test_limits_are_tried_on_recorded_equity_before_they_are_saved(desk: Desk, a
     assert "Nothing was saved" in shown
     assert current_config(desk.account.pk).drawdown_warn == 10
     assert as_("ben").post(url, data).status_code == 403
+
+
+def test_distance_to_the_stop_out_and_cost_of_closing_are_live_on_account_bot_and_cycle(
+    desk: Desk, as_: Callable[..., Client]
+) -> None:
+    account = f'data-account="{desk.account.pk}"'
+    for name, row, part in (
+        ("accounts_tradingaccount", desk.account, 'data-bot="" data-cycle=""'),
+        ("strategies_bot", desk.bot, f'data-bot="{desk.bot.pk}" data-cycle=""'),
+        ("cycles_cycle", desk.cycle, f'data-bot="" data-cycle="{desk.cycle.pk}"'),
+    ):
+        page = as_("ben").get(reverse(f"admin:{name}_change", args=(row.pk,))).content.decode()
+        for figure in ("to-stop-out", "cost-to-close"):
+            assert f'data-risk="{figure}" {account} {part}' in page, (name, figure)
+        assert "9,500.00 USD above 50 % of the margin in use; EURUSD at 1.0211 (631 pips)" in page, name
+        assert "dashboard/riskfigures.js" in page

@@ -3,9 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.adminkit import CLOCK
+from risk.models import GuardAlarm
 
 # Methods that only read need nothing but a login; whose rows they show is tested for all of them alike
 READS = ("GET", "HEAD", "OPTIONS")
@@ -16,12 +20,14 @@ class Needs:
     """The role in the row's account (or `superuser`), and the scope of a token; `body` makes what is sent.
 
     `running` says that the account's engine has to run.
+    `prepare` brings the row into the state in which it can be asked.
     """
 
     role: str
     scope: str = "control"
     body: Callable[[Any], dict[str, Any]] = lambda desk: {}
     running: bool = False
+    prepare: Callable[[Any], object] = lambda desk: None
 
 
 def _account(desk: Any) -> dict[str, Any]:
@@ -32,8 +38,24 @@ def _reason(desk: Any) -> dict[str, Any]:
     return {"reason": "because"}
 
 
+def _count_down(desk: Any) -> None:
+    deadline = CLOCK.now() + timedelta(minutes=5)
+    GuardAlarm.objects.filter(account=desk.account).update(phase="countdown", deadline=deadline)
+
+
+def _limits(desk: Any) -> dict[str, Any]:
+    return {"values": {"drawdown_close": 18.0}, "seen_version": 1}
+
+
+def _kill(desk: Any) -> dict[str, Any]:
+    return {"account": desk.account.pk, "mode": "exits_only", "reason": "a test", "confirmation": desk.account.name}
+
+
 # Method and route, as `routes` names it, of everything that changes something
 WRITES: dict[str, Needs] = {
+    "POST alarms/{pk}/acknowledge": Needs("trader", body=_reason),
+    "POST alarms/{pk}/rearm": Needs("manager", body=_reason),
+    "POST alarms/{pk}/veto": Needs("manager", body=_reason, prepare=_count_down),
     "POST bots/{pk}/configure": Needs("manager", body=lambda desk: {"values": {"lot_size": 0.02}}),
     "POST bots/{pk}/pause": Needs("trader"),
     "POST bots/{pk}/start": Needs("trader"),
@@ -42,6 +64,9 @@ WRITES: dict[str, Needs] = {
     "POST commands": Needs("trader", body=lambda desk: _account(desk) | {"kind": "reconcile"}, running=True),
     "POST configurations/{pk}/revert": Needs("manager"),
     "POST cycles/{pk}/close": Needs("trader", body=_reason, running=True),
+    "POST guards/{pk}/save": Needs("manager", body=_limits),
+    "POST kill-switches": Needs("trader", body=_kill),
+    "POST kill-switches/{pk}/release": Needs("manager", body=_reason),
     "POST orders/{pk}/close": Needs("trader", body=_reason, running=True),
     "POST orders/{pk}/modify": Needs("trader", body=lambda desk: _reason(desk) | {"sl": "1", "tp": "0"}, running=True),
     # Whoever has the source's secret, and nobody else, whatever their role

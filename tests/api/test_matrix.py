@@ -61,6 +61,7 @@ def test_a_write_is_for_whom_it_is_for(write: str, api: Ask, desk: Desk, monkeyp
     for name, scope in [(None, ""), *((name, scope) for name in PEOPLE for scope in SCOPES)]:
         asked = api(name, scope) if name else api(None)
         with transaction.atomic():
+            needs.prepare(desk)
             answer: Any = asked.send(method, path, needs.body(desk))
             transaction.set_rollback(True)
         wanted = expected(needs, name, scope)

@@ -12,6 +12,7 @@ from accounts.models import User
 from brokers.catalogue import CATALOGUE
 from cycles.models import Cycle
 from dashboard.selectors import live_snapshot
+from risk.models import RiskProjection
 from tests.dashboard.desks import START, Desk, build_desk, build_process
 
 pytestmark = pytest.mark.django_db
@@ -57,12 +58,17 @@ def test_a_snapshot_holds_accounts_bots_cycles_legs_events_and_engine(desk: Desk
     (account,) = found["accounts"]
     assert (account["name"], account["equity"], account["positions"]) == ("Demo", 10_000.75, 2)
     assert account["floating"] == pytest.approx(0.75)
+    assert (account["stop_out"], account["stops"]) == (None, {})
     (cycle,) = found["cycles"]
     assert [(leg["ticket"], leg["profit"], leg["swap"]) for leg in cycle["legs"]] == [
         (100_100, 1.5, 0.0),
         (100_101, -0.5, -0.25),
     ]
     assert [bot["name"] for bot in found["bots"]] == ["Grid"]
+    stop = {"stop_out_price": 1.01, "pips": 9.0, "pip": 0.0001}
+    RiskProjection.objects.create(account=desk.account, at=START, data={"stop_out": 50.0, "symbols": {"EURUSD": stop}})
+    (account,) = live_snapshot(desk.ben)["accounts"]
+    assert (account["stop_out"], account["stops"]) == (50.0, {"EURUSD": [1.01, 0.0001]})
 
 
 def test_a_snapshot_costs_the_same_number_of_queries_with_ten_times_as_much(

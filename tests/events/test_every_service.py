@@ -182,6 +182,9 @@ CALLS: dict[str, Callable[[Desk], Callable[[], Any]]] = {
     "risk.services.alarms.rearm_alarm": _prepared(
         lambda d: d.alarm("closed"), lambda d, pk: alarms.rearm_alarm(alarm_id=pk, reason="looked at", **d.who)
     ),
+    "risk.services.alarms.acknowledge_alarm": _prepared(
+        lambda d: d.alarm("closed"), lambda d, pk: alarms.acknowledge_alarm(alarm_id=pk, reason="seen", **d.who)
+    ),
     "risk.services.configs.save_guards": _plain(
         lambda d: configs.save_guards(account=d.account, values={"drawdown_warn": 5.0}, **d.who)
     ),

@@ -1,15 +1,20 @@
 """The life of an alarm; and whatever prices and restarts do, a fired guard closes or says that it has not."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from risk.domain.alarms import Alarm, Phase, follow
-from risk.domain.readings import Finding, Level, Tier
+from risk.domain.guards import drawdown, evaluate
+from risk.domain.peak import Peak, Reading, advance
+from risk.domain.readings import Finding, Level, Seen, Tier, Worth
 from risk.domain.settings import GuardSettings
+from risk.models import GuardAlarm
+from risk.services.alarms import as_alarm
 
 START = datetime(2026, 3, 3, tzinfo=UTC)
 SETTINGS = GuardSettings()
@@ -133,3 +138,41 @@ def test_no_path_leaves_the_account_open_past_a_fired_guard_without_an_open_aler
         if standing is not None and standing.phase is Phase.COUNTDOWN:
             assert standing.deadline is not None
             assert standing.deadline > now
+
+
+def read_again(alarm: Alarm | None) -> Alarm | None:
+    """Return an alarm as a restarted engine reads it from its row."""
+    if alarm is None:
+        return None
+    values: dict[str, Any] = {field.name: getattr(alarm, field.name) for field in fields(Alarm)}
+    found: Alarm = as_alarm(GuardAlarm(**values))
+    return found
+
+
+@given(steps=st.lists(st.tuples(st.floats(-0.15, 0.15), st.floats(0.1, 30), st.booleans(), st.booleans()), max_size=60))
+def test_whatever_prices_and_restarts_do_a_fired_drawdown_is_closed_or_said(
+    steps: list[tuple[float, float, bool, bool]],
+) -> None:
+    """Prices move what is open; a restart keeps the peak and the alarm alone; closes work or not."""
+    balance, lots, price, now = 10_000.0, 5, 1.0, START
+    peak, standing, fired_at = Peak(10_000.0, START), None, None
+    for move, pause, restarts, close_works in steps:
+        now, price = now + timedelta(seconds=pause), price * (1 + move)
+        base = balance + lots * 3_000 * (price - 1)
+        peak = advance(peak, Reading(now, base))
+        seen = Seen(now, Worth(base, balance, 0.0, 0.0, 0.0), peak.value, None, 0)
+        found = next(iter(evaluate(SETTINGS, seen, (drawdown,))), None)
+        if restarts:
+            standing = read_again(standing)
+        before = standing
+        standing = follow(standing, found, SETTINGS, now, left=lots)
+        if fired_at is None and found is not None and found.tier is Tier.CLOSE:
+            fired_at = now
+        if fired_at is not None and standing is not None and before is not None and standing.closes:
+            assert now - fired_at >= timedelta(seconds=SETTINGS.countdown_seconds)
+        if fired_at is not None and lots:
+            assert standing is not None
+            assert standing.phase in (Phase.COUNTDOWN, Phase.CLOSING)
+            assert standing.forbids_entries
+        if standing is not None and standing.closes and close_works and lots:
+            balance, lots = balance + 3_000 * (price - 1), lots - 1

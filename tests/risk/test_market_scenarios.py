@@ -9,7 +9,6 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 
-from brokers.domain import Candle
 from core.clock import VirtualClock
 from events.models import Event
 from orders.models import OrderIntent
@@ -18,7 +17,7 @@ from risk.services.killing import kill, release
 from risk.services.news import import_calendar
 from strategies import services as bot_services
 from tests.risk.test_scenarios import ONE_LOT, configure
-from tests.world import VALUES, World
+from tests.world import START, VALUES, World
 
 
 def alarm(world: World, guard: str) -> GuardAlarm | None:
@@ -36,22 +35,25 @@ def entries() -> int:
 
 
 @pytest.mark.requirement("S3-48")
-def test_a_gap_on_a_candle_close_closes_the_symbol(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gap_on_a_candle_close_closes_the_symbol(world: World) -> None:
+    """The price opens six percent lower in a new minute; the guard fires when that minute's candle has closed."""
     configure(world)
-    world.bot(**ONE_LOT, entry_cooldown=1.0)
+    world.bot(lot_size=0.01, distance=5000.0, target_profit=1e6, entry_cooldown=1.0)
     world.run(3)
-    at = world.clock.now()
-    before = Candle(at - timedelta(minutes=2), 1.2, 1.2, 1.2, 1.16, 1, 1)
-    last = Candle(at - timedelta(minutes=1), 1.1, 1.1, 1.1, 1.1, 1, 1)
-    with monkeypatch.context() as patched:
-        patched.setattr(world.session.market, "candles", lambda symbol: (before, last))
-        world.run(4)
-        assert not world.truth.positions
-        found = alarm(world, "gap")
-        assert found is not None
-        assert found.figure == pytest.approx(5.17, abs=0.01)
-        assert entries() == 1
+    at = START.replace(second=1)
+    world.bid = round(world.bid * 0.94, 5)
+    until(world, at + timedelta(minutes=1))
+    world.run(2)
+    assert len(world.truth.positions) == 1
+    until(world, at + timedelta(minutes=2))
     world.run(4)
+    assert not world.truth.positions
+    found = alarm(world, "gap")
+    assert found is not None
+    assert (found.subject, found.figure) == ("EURUSD", pytest.approx(6.0, abs=0.01))
+    assert entries() == 1
+    until(world, at + timedelta(minutes=3))
+    world.run(6)
     found.refresh_from_db()
     assert found.phase == "ended"
     assert entries() == 2

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from core.numbers import adds_up
 from risk.domain.peak import Peak, Reading, advance, begin, rebuild
+from risk.peaks import follow_peak
+from risk.selectors import Ledger
 
 START = datetime(2026, 3, 3, tzinfo=UTC)
 worth = st.floats(min_value=100, max_value=1e6, allow_nan=False)
@@ -90,3 +92,8 @@ def test_a_list_that_lacks_positions_does_not_add_up() -> None:
     assert adds_up(9_500, 10_000, 0, -500)
     assert adds_up(9_700, 10_000, 200, -500)
     assert not adds_up(9_500, 10_000, 0, 0)
+
+
+def test_no_peak_begins_with_a_partial_reading() -> None:
+    with pytest.raises(ValueError, match="no complete reading"):
+        follow_peak(None, Reading(START, 1e6, False), Ledger(0.0, None), account_id=1, demo=True, needed=3)

@@ -39,6 +39,8 @@ REASONS = [
     (replace(FINE, load=Load(entries_day=1000)), "order_rate"),
     (replace(FINE, load=Load(margin_under_way=9_900.0)), "margin"),
     (replace(FINE, load=Load(exposure={"EUR": 995_000.0})), "exposure"),
+    (replace(FINE, spread_max=0.00005), "spread"),
+    (replace(FINE, worst_case="it would meet the stop-out"), "worst_case"),
 ]
 
 
@@ -52,6 +54,22 @@ def test_an_entry_is_vetoed_with_a_code(standing: Standing, code: str) -> None:
 @pytest.mark.parametrize(("standing", "code"), REASONS, ids=[f"{i}-{code}" for i, (_, code) in enumerate(REASONS)])
 def test_closing_stays_possible_whatever_stands_against_entries(standing: Standing, code: str) -> None:
     assert isinstance(review(Ask(1, False, 0.1), standing), Approved)
+
+
+@pytest.mark.requirement("S4-34")
+def test_a_set_has_one_position_and_waits_after_its_close() -> None:
+    ask = Ask(1, True, 0.1, opens_cycle=True, config_set="direction buy 1.5:1")
+    codes = []
+    for load in (
+        Load(sets_open={"direction buy 1.5:1": 1}),
+        Load(sets_closed={"direction buy 1.5:1": NOW - timedelta(seconds=19)}),
+        Load(sets_open={"other": 1}, sets_closed={"direction buy 1.5:1": NOW - timedelta(seconds=20)}),
+    ):
+        verdict = review(ask, replace(FINE, load=load))
+        codes.append(verdict.code if isinstance(verdict, Vetoed) else "approved")
+    assert codes == ["max_per_set", "set_cooldown", "approved"]
+    level = replace(ask, opens_cycle=False)
+    assert isinstance(review(level, replace(FINE, load=Load(sets_open={"direction buy 1.5:1": 1}))), Approved)
 
 
 def test_a_block_of_another_bot_does_not_concern_this_one() -> None:

@@ -1,11 +1,18 @@
 """What proposed limits would have done to recorded equity."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import numpy as np
 import pytest
 
 from accounts.models import AccountSnapshot
+from marketdata.candlefile import Candles
+from marketdata.candlestore import CandleStore, SeriesId
+from orders.models import Deal
 from risk.domain.peak import Reading
+from risk.domain.pricepath import Stretch, Trade, floating_lows, realized_by, stretches
 from risk.domain.readings import Tier
 from risk.domain.settings import GuardSettings
 from risk.domain.whatif import Recorded, what_if
@@ -55,6 +62,44 @@ def test_each_day_begins_anew() -> None:
     assert [(f.guard, f.at.day) for f in found] == [("daily", 3), ("daily", 4)]
 
 
+def test_a_fall_between_two_readings_fires_and_raises_no_peak() -> None:
+    before, after = records(1000, 1000)
+    dip = [(before.reading.at + timedelta(minutes=n), base) for n, base in ((10, 5000.0), (20, 780.0), (30, 700.0))]
+    found = what_if(GuardSettings(**OFF), [before, replace(after, lows=tuple(dip)), *records(1000, 1000, 990)[2:]])
+    assert [(f.tier, f.at, f.equity) for f in found] == [(Tier.CLOSE, dip[1][0], 780.0)]
+    assert (found[0].lowest, found[0].last, found[0].saved) == (700.0, 990.0, -210.0)
+
+
+def test_positions_are_followed_through_the_ledger() -> None:
+    trades = [
+        Trade(0, 1, "EURUSD", 1.0, 1.10, 0.0, 0.0),
+        Trade(600, 1, "EURUSD", -0.4, 1.11, 400.0, 396.0),
+        Trade(1200, 1, "EURUSD", -0.6, 1.09, -600.0, -606.0),
+        Trade(1200, 2, "USDJPY", -0.5, 150.0, 0.0, 0.0),
+    ]
+    held, worth = stretches(trades, 1800)
+    assert [(s.symbol, s.signed_lots, s.price, s.since, s.until) for s in held] == [
+        ("EURUSD", 1.0, 1.10, 0, 600), ("EURUSD", 0.6, 1.10, 600, 1200), ("USDJPY", -0.5, 150.0, 1200, 1800),
+    ]  # fmt: skip
+    assert worth == {"EURUSD": pytest.approx(100_000)}
+    assert realized_by(trades, np.array([0, 600, 1199, 1200])).tolist() == [0.0, 396.0, 396.0, -210.0]
+
+
+def test_the_worst_prices_of_a_minute_count_for_what_is_held_through_it() -> None:
+    buy, sell = Stretch("A", 1.0, 10.0, 30, 300), Stretch("B", -2.0, 20.0, 120, 240)
+    bars = {
+        "A": np.array([[60.0 * n, 9.0 - n, 11.0] for n in range(6)]),
+        "B": np.array([[60.0 * n, 19.0, 21.0 + n] for n in range(6)]),
+    }
+    starts, lows = floating_lows([buy, sell], {"A": 10.0, "B": 1.0}, bars)
+    # The minutes at 60, 120, 180 and 240 are held whole by A, those at 120 and 180 by B too
+    assert dict(zip(starts.tolist(), lows.tolist(), strict=True)) == {
+        60.0: -20.0, 120.0: -30.0 - 6.0, 180.0: -40.0 - 8.0, 240.0: -50.0
+    }  # fmt: skip
+    assert len(floating_lows([buy], {}, bars)[0]) == 0, "what a price is worth is not known"
+    assert len(floating_lows([buy, sell], {"A": 10.0, "B": 1.0}, {"A": bars["A"]})[0]) == 2, "no candles of B"
+
+
 def test_what_was_recorded_of_an_account_is_replayed(world: World) -> None:
     configure(world)
     world.bot(**ONE_LOT)
@@ -65,7 +110,40 @@ def test_what_was_recorded_of_an_account_is_replayed(world: World) -> None:
     world.run(60)
     assert AccountSnapshot.objects.count() > 3
     replayed = recorded(world.account.pk, since=world.clock.now() - timedelta(days=1), zone="ny+7")
+    assert replayed[0].lows == ()
     settings = GuardSettings(**OFF, drawdown_warn=4.0, drawdown_reduce=None, drawdown_close=None)
     (fired,) = what_if(settings, replayed)
     assert fired.figure == pytest.approx(5.8, abs=0.3)
     assert fired.saved == pytest.approx(0, abs=15)
+
+
+def test_recorded_prices_show_a_dip_that_no_snapshot_saw(world: World, settings: Any) -> None:
+    """A buy of one lot is held for an hour; the candles in between fall by 300 pips and come back."""
+    account, at = world.account, START
+    epoch = int(at.timestamp())
+    AccountSnapshot.objects.create(
+        account=account, at=at, balance=10_000, equity=10_000, margin=0, margin_level=0, positions=0,
+        total_open_volume=0,
+    )  # fmt: skip
+    for n, (kind, entry, price, profit, minutes) in enumerate(
+        (("buy", "in", "1.10000", 0, 1), ("sell", "out", "1.10100", 100, 58))
+    ):
+        Deal.objects.create(
+            account=account, ticket=n + 1, position_id=7, symbol="EURUSD", kind=kind, entry=entry, reason="expert",
+            volume="1", price=price, profit=profit, swap=0, commission=0, fee=0, at=at + timedelta(minutes=minutes),
+        )  # fmt: skip
+    AccountSnapshot.objects.create(
+        account=account, at=at + timedelta(hours=1), balance=10_100, equity=10_100, margin=0, margin_level=0,
+        positions=0, total_open_volume=0,
+    )  # fmt: skip
+    starts = np.array([epoch + 60 * n for n in range(60)])
+    middle = np.where((starts >= epoch + 1800) & (starts < epoch + 1860), 107_000, 110_000)
+    CandleStore(settings.VAR_DIR / "candles").add(
+        SeriesId("Sim-Server", "EURUSD", 60),
+        [Candles(starts, middle + 20, middle + 40, middle, middle + 10, np.ones(60, dtype=int), 5)],
+    )
+    replayed = recorded(account.pk, since=at - timedelta(minutes=1), zone="")
+    limits = GuardSettings(**OFF, drawdown_warn=10.0)
+    (closed,) = what_if(limits, replayed)
+    assert (closed.tier, closed.equity, closed.at) == (Tier.CLOSE, 7_000.0, at + timedelta(minutes=31))
+    assert (closed.lowest, closed.last, closed.saved) == (10_000.0, 10_100.0, -3_100.0)

@@ -100,6 +100,7 @@ const Desk = (() => {
     else if (frame.kind === "event") takeEvent(delta);
     else if (frame.kind === "prices") takeQuotes(account, delta.quotes || {});
     else if (frame.kind === "state") takeState(account, delta);
+    else if (frame.kind === "risk") Object.assign(account, { stop_out: delta.stop_out, stops: delta.stops });
     else ask();
   }
 

@@ -10,7 +10,8 @@ document.addEventListener("DOMContentLoaded", () => {
 
   const ACCOUNT = [
     ["name", "Account", "desk-first"], ["state", "State", ""], ["balance", "Balance", "desk-number"], ["equity", "Equity", "desk-number"],
-    ["floating", "Floating", "desk-number"], ["margin_level", "Margin level", "desk-number"], ["positions", "Positions", "desk-number"], ["age", "Age", "desk-number"],
+    ["floating", "Floating", "desk-number"], ["margin_level", "Margin level", "desk-number"], ["to_stop_out", "To stop-out", "desk-number"],
+    ["positions", "Positions", "desk-number"], ["age", "Age", "desk-number"],
   ];
   const LEG = [
     ["level", "Level", "desk-number"], ["ticket", "Ticket", "desk-number"], ["side", "Side", ""], ["volume", "Volume", "desk-number"],
@@ -64,6 +65,8 @@ document.addEventListener("DOMContentLoaded", () => {
     tick(field(element, "equity"), account.equity, Show.money(account.equity) + (account.equity === null ? "" : " " + account.currency));
     tick(field(element, "floating"), account.floating, Show.gain(account.floating), true);
     tick(field(element, "margin_level"), account.margin_level, account.margin_level ? Math.round(account.margin_level).toLocaleString("en-US") + " %" : Show.NOTHING);
+    const above = RiskFigures.aboveStopOut(account);
+    tick(field(element, "to_stop_out"), above, above === null ? Show.NOTHING : RiskFigures.amount(above));
     text(field(element, "positions"), String(account.positions));
     text(field(element, "age"), Show.age(Desk.ageOf(account)));
   }
@@ -111,7 +114,7 @@ document.addEventListener("DOMContentLoaded", () => {
       return value;
     };
     const title = make("span", "desk-cycle-title", Show.link(links, "cycle", cycle.id, cycle.bot_name + " #" + cycle.number));
-    const facts = make("span", "desk-cycle-facts", named("symbol"), named("side"), named("status"), named("quote", "desk-small desk-digits"), named("account", "desk-small"), named("legs", "desk-small"), named("age", "desk-small"));
+    const facts = make("span", "desk-cycle-facts", named("symbol"), named("side"), named("status"), named("quote", "desk-small desk-digits"), named("stop", "desk-small"), named("account", "desk-small"), named("legs", "desk-small"), named("age", "desk-small"));
     const figures = make("span", "desk-cycle-figures", labelled("Realized", named("realized")), labelled("Floating", named("floating")), labelled("Net", named("net", "desk-strong")));
     element.append(make("summary", "", title, facts, figures), newLegs());
     return element;
@@ -127,6 +130,8 @@ document.addEventListener("DOMContentLoaded", () => {
     badge(field(element, "status"), cycle.status === "open" ? "Open" : "Closing", cycle.status === "open" ? "success" : "warning");
     const quote = Desk.store.quotes.get(cycle.account + ":" + cycle.symbol);
     text(field(element, "quote"), quote ? quote.map((price) => price.toFixed(cycle.digits)).join(" / ") : "");
+    const pips = account ? RiskFigures.pipsLeft(account, cycle.symbol, quote) : null;
+    text(field(element, "stop"), pips === null ? "" : "stop-out in " + pips.toFixed(1) + " pips");
     text(field(element, "account"), account ? account.name : "");
     text(field(element, "legs"), cycle.legs.length === 1 ? "1 leg" : cycle.legs.length + " legs");
     text(field(element, "age"), Show.age(Desk.serverNow() - Date.parse(cycle.opened_at)));
