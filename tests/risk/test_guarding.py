@@ -218,9 +218,7 @@ def test_a_kill_switch_that_comes_after_the_review_still_holds_the_entry_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person stops the account between the review's look and the moment at which the request would leave."""
-    from engine import trading
-
-    honest = trading.review
+    from risk.domain import review as honest
 
     def review(*args: Any) -> Any:
         verdict = honest(*args)
@@ -228,7 +226,7 @@ def test_a_kill_switch_that_comes_after_the_review_still_holds_the_entry_back(
             throw(world, "exits_only")
         return verdict
 
-    monkeypatch.setattr(trading, "review", review)
+    monkeypatch.setattr("engine.trading.review", review)
     world.bot()
     world.run(3)
     assert world.truth.positions == ()
@@ -237,7 +235,7 @@ def test_a_kill_switch_that_comes_after_the_review_still_holds_the_entry_back(
 
 
 def test_a_veto_in_the_moment_of_the_deadline_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine import guarding
+    from risk.domain.alarms import follow as honest
 
     configure(world)
     world.bot(lot_size=1.0, distance=5000.0, target_profit=1e6)
@@ -246,7 +244,6 @@ def test_a_veto_in_the_moment_of_the_deadline_is_kept(world: World, monkeypatch:
     row = GuardAlarm.objects.get(guard="drawdown", phase="countdown")
     deadline = row.deadline
     assert deadline is not None
-    honest = guarding.follow
 
     def follow(*args: Any, **names: Any) -> Any:
         after = honest(*args, **names)
@@ -254,7 +251,7 @@ def test_a_veto_in_the_moment_of_the_deadline_is_kept(world: World, monkeypatch:
             veto_alarm(alarm_id=row.pk, reason="just in time", by=world.ada, at=deadline - timedelta(seconds=0.1))
         return after
 
-    monkeypatch.setattr(guarding, "follow", follow)
+    monkeypatch.setattr("engine.guarding.follow", follow)
     world.run(14)
     row.refresh_from_db()
     assert row.phase == "vetoed"
@@ -339,6 +336,7 @@ def test_the_review_knows_the_sets_that_are_traded_and_when_they_last_closed(wor
     first, second = world.bot("First"), world.bot("Second")
     session = world.session
     for n, (bot, key, closed) in enumerate(((first, "a", None), (second, "b", 5), (first, "b", 9))):
+        assert bot.config is not None
         Cycle.objects.create(
             account=world.account, bot=bot, config=bot.config, number=n + 1, symbol="EURUSD", side="buy",
             memory={"set": key}, opened_at=START, status="open" if closed is None else "closed",
