@@ -192,7 +192,9 @@ def _scatter(outcome: Mapping[str, Any]) -> str:
     if not points:
         return "<p>There is nothing to draw.</p>"
     xs, ys = zip(*points, strict=True)
-    frame = Frame(min(xs), max(xs), min(ys), max(ys))
+    # Dots at the edge are whole
+    room = (max(xs) - min(xs)) * 0.02
+    frame = Frame(min(xs) - room, max(xs) + room, min(ys), max(ys))
     front = [(r["figures"][names[0]], r["figures"][names[1]]) for r in outcome["pareto"]]
     drawn = [frame.stroke("bt-end bt-price", p, p) for p in points]
     drawn += [frame.stroke("bt-dot bt-equity", p, p) for p in front if None not in p]

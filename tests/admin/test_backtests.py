@@ -41,6 +41,12 @@ def store(settings: Any, tmp_path: Path) -> CandleStore:
     return CandleStore(tmp_path / "candles")
 
 
+@pytest.fixture(autouse=True)
+def patient_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the page wait as long as a busy machine needs."""
+    monkeypatch.setattr("backtesting.admin.trying.SECONDS_MAX", 3600.0)
+
+
 @pytest.fixture
 def candles(store: CandleStore) -> Candles:
     """Two days of M1 candles of a random walk, as sessions on the account's server keep them."""

@@ -251,10 +251,10 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", other, str(tmp_path)]
     with Results(tmp_path, "x"):
-        refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert refused.returncode == 1
     assert "the same is being optimised at this moment" in refused.stderr
-    allowed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    allowed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=True)
     assert allowed.stdout.strip() == "in"
 
 
