@@ -14,21 +14,25 @@ from orders.gate import fenced
 def write_state(gate: SendGate, fields: Mapping[str, Any], *, at: datetime) -> None:
     """Write some columns of the account's engine state, and publish its status and health."""
     with fenced(gate):
-        state, _ = EngineState.objects.get_or_create(account_id=gate.account_id)
-        for name, value in fields.items():
-            setattr(state, name, value)
-        state.updated_at = at
-        state.save(update_fields=[*fields, "updated_at"])
-        live.publish(
-            gate.account_id,
-            "state",
-            {
-                "status": state.status,
-                "health": state.manager_health_status,
-                "at": at.isoformat(),
-                "error": state.error_message,
-            },
-        )
+        _write(gate, fields, at)
+
+
+def _write(gate: SendGate, fields: Mapping[str, Any], at: datetime) -> None:
+    state, _ = EngineState.objects.get_or_create(account_id=gate.account_id)
+    for name, value in fields.items():
+        setattr(state, name, value)
+    state.updated_at = at
+    state.save(update_fields=[*fields, "updated_at"])
+    live.publish(
+        gate.account_id,
+        "state",
+        {
+            "status": state.status,
+            "health": state.manager_health_status,
+            "at": at.isoformat(),
+            "error": state.error_message,
+        },
+    )
 
 
 def show_failure(gate: SendGate, message: str, *, at: datetime) -> None:
@@ -42,6 +46,6 @@ def show_failure(gate: SendGate, message: str, *, at: datetime) -> None:
         "error_message": message,
         "manager_health_status": EngineState.Health.UNHEALTHY,
     }
-    write_state(gate, fields, at=at)
     with fenced(gate):
+        _write(gate, fields, at)
         record(kind="ERROR", level="error", text=message, account_id=gate.account_id, at=at)

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
+from playwright.sync_api import expect
 from psycopg import sql
 
 from tests.browser import ARGUMENTS, INSTALL, find_browser
@@ -24,6 +25,8 @@ _stack = ExitStack()
 # How long an example takes says more about the machine, and about what is being compiled, than about the code
 hypothesis.settings.register_profile("desk", deadline=None)
 hypothesis.settings.load_profile("desk")
+# A page is waited for by what it shows; how long that takes says something about the machine only
+expect.set_options(timeout=60_000)
 
 
 def pytest_configure(config: pytest.Config) -> None:

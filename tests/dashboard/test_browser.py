@@ -13,7 +13,7 @@ from tests.processes.engine import Engine
 
 pytestmark = pytest.mark.browser
 PHONE = {"width": 390, "height": 844}
-SOON = 20_000
+SOON = 60_000
 PAGES = ("/admin/", "/admin/live/", "/admin/strategies/bot/", "/admin/cycles/cycle/", "/admin/orders/order/")
 
 

@@ -19,7 +19,7 @@ from engine.models import EngineState, Lease
 from events.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WAIT = 20.0
+WAIT = 60.0
 CLOCK = SystemClock()
 
 

@@ -13,7 +13,7 @@ from events.bus import Bus, Delivery, Subscription, running_bus
 from events.live import CHANNEL, payload, publish, publish_many
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WAIT = 10.0
+WAIT = 60.0
 
 
 async def next_of(subscription: Subscription) -> Delivery | None:

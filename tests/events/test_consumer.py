@@ -19,7 +19,7 @@ from events.live import publish, publish_many
 from tests.dashboard.desks import Desk, build_desk
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WAIT = 10.0
+WAIT = 60.0
 
 
 class Page:

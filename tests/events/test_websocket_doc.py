@@ -69,13 +69,13 @@ def test_the_pages_client_follows_with_a_token_until_it_is_revoked(site: str, tm
     assert process.stdout is not None
     assert process.stdout.readline().startswith("Demo ")
     revoke_token(token=token, at=CLOCK.now())
-    _, problems = process.communicate(timeout=40)
+    _, problems = process.communicate(timeout=120)
     assert "4401" in problems
 
 
 def test_a_wrong_token_is_sent_away(site: str, tmp_path: Path) -> None:
     process = client(tmp_path, site, "td_0000000000_" + "x" * 43)
-    out, problems = process.communicate(timeout=40)
+    out, problems = process.communicate(timeout=120)
     assert out == ""
     assert "4401" in problems
 

@@ -30,7 +30,7 @@ def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "SYSTEMROOT", "TRADING_VAR_DIR"}}
     return subprocess.run(
         [sys.executable, "manage.py", *arguments], cwd=ROOT, env={**kept, **variables}, text=True,
-        capture_output=True, timeout=60, check=False,
+        capture_output=True, timeout=180, check=False,
     )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def test_django_brings_a_killed_server_back() -> None:
         "from django.db import connection\n"
         "from tradingsite.postgres import status\n"
         "connection.ensure_connection(); killed = status().pid\n"
-        "os.kill(killed, signal.SIGKILL); psutil.wait_procs([psutil.Process(killed)], timeout=5)\n"
+        "os.kill(killed, signal.SIGKILL); psutil.wait_procs([psutil.Process(killed)], timeout=60)\n"
         "connection.close(); connection.ensure_connection(); print(status().pid != killed)"
     )
     with folder() as var, discarded(var / "postgres"):

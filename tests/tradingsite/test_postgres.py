@@ -75,11 +75,11 @@ class Visitor:
         assert self.process.stdout.readline() == "in\n"
 
     def leave(self) -> None:
-        self.process.communicate("\n", timeout=30)
+        self.process.communicate("\n", timeout=120)
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=120)
 
 
 def test_it_starts_once_and_stops(cluster: Cluster) -> None:
@@ -159,7 +159,7 @@ def test_many_who_come_at_once_share_one_server(cluster: Cluster) -> None:
     )
     command = [sys.executable, "-c", code, str(cluster.home)]
     crowd = [subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) for _ in range(4)]
-    pids = {visitor.communicate(timeout=60)[0].strip() for visitor in crowd}
+    pids = {visitor.communicate(timeout=180)[0].strip() for visitor in crowd}
     assert pids == {str(cluster.status().pid)}
 
 

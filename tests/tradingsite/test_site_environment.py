@@ -15,6 +15,6 @@ def test_another_process_sees_what_the_test_stored(site_environment: dict[str, s
     code = "from accounts.models import TradingAccount; print(TradingAccount.objects.get().name)"
     done = subprocess.run(
         [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
-        cwd=ROOT, env=site_environment, text=True, capture_output=True, timeout=60, check=False,
+        cwd=ROOT, env=site_environment, text=True, capture_output=True, timeout=180, check=False,
     )  # fmt: skip
     assert done.stdout == "Seen\n", done.stderr

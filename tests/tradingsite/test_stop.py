@@ -22,7 +22,7 @@ def started() -> Iterator[list[subprocess.Popen[str]]]:
     yield made
     for process in made:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def start(made: list[subprocess.Popen[str]], code: str, *arguments: str, var: Path) -> subprocess.Popen[str]:

@@ -15,7 +15,7 @@ from brokers.mt5.remote import RemoteMt5Gateway, RemoteTerminal
 from brokers.simulator.account import SymbolSetup
 from tests.brokers.simulator.conftest import LOGIN, PASSWORD, SERVER, Rig
 
-JOIN_SECONDS = 10.0
+JOIN_SECONDS = 60.0
 
 
 class Remote:

@@ -183,12 +183,12 @@ def test_the_command_serves_one_terminal_and_prints_its_pairing(tmp_path: Path, 
     folder = tmp_path / "other"
     given = ["--login", str(LOGIN), "--simulator", str(remote.rig.file), "--folder", str(folder)]
     command = [sys.executable, "-m", "brokers.mt5.agent", *given, "--listen", "127.0.0.1:0"]
-    printed = subprocess.run([*command, "--pairing"], capture_output=True, text=True, check=True, timeout=30)
+    printed = subprocess.run([*command, "--pairing"], capture_output=True, text=True, check=True, timeout=120)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
         port = int(said.rpartition(":")[2])
-        second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert (second.returncode, "another agent holds" in second.stderr) == (3, True)
         terminal = RemoteTerminal(("127.0.0.1", port), Pairing.parse(printed.stdout), clock=remote.rig.clock)
         assert terminal.initialize(login=LOGIN, password=PASSWORD)

@@ -160,7 +160,7 @@ def test_an_account_of_metatrader_4_and_an_unknown_one_are_refused(make: Make) -
 
 def wait_for(condition: Callable[[], bool]) -> None:
     clock = SystemClock()
-    until = clock.ticks() + 10
+    until = clock.ticks() + 60
     while not condition():
         assert clock.ticks() < until
         clock.sleep(0.01)

@@ -52,7 +52,7 @@ def run(tmp_path: Path, *options: str, args: tuple[str, ...] = ("42", "pw")) -> 
     script.write_text(dedent(PROGRAM), "utf-8")
     return subprocess.run(
         [sys.executable, "-m", "brokers.simulator", "run", *options, str(script), *args],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def tell(tmp_path: Path, name: str, *options: str) -> "subprocess.CompletedProce
     (tmp_path / "tell.py").write_text(TELL, "utf-8")
     return subprocess.run(
         [sys.executable, "-m", "brokers.simulator", "run", "--history", str(tmp_path / name), *options, "tell.py"],
-        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
 
 

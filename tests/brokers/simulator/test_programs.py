@@ -145,7 +145,7 @@ def run(tmp_path: Path, program: str, *options: str) -> "subprocess.CompletedPro
     script.write_text(dedent(program), "utf-8")
     return subprocess.run(
         [sys.executable, "-m", "brokers.simulator", "run", *options, str(script)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
 
 

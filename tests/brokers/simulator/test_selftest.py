@@ -76,7 +76,7 @@ def test_the_documentations_example_runs(tmp_path: Path) -> None:
     told = "\nprint(mt5.account_info().margin_mode, mt5.Buy('USDJPY', 0.1), mt5.positions_total())"
     done = subprocess.run(
         [sys.executable, "-c", example + told],
-        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert done.stdout == "0 None 1\n", done.stdout + done.stderr
 
