@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.core.management import call_command
 from django.db import connection
@@ -14,7 +15,7 @@ from django.urls import reverse
 
 from accounts.credentials import decrypt
 from accounts.models import TradingAccount, User
-from accounts.rotation import look, rotate
+from accounts.rotation import SECRETS, look, rotate
 from accounts.selectors import password_of
 from accounts.services import create_account, set_password
 from brokers.gateway import BrokerError
@@ -118,3 +119,14 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_rotated(accounts: list[Tra
     with pytest.raises(SystemExit, match="2"):
         call_command("credentials", "rotate")
     assert look().by_key == {"new": 19, "old": 1}
+
+
+def test_every_sealed_column_of_every_app_is_rotated() -> None:
+    sealed = {
+        (model, column.name)
+        for model in apps.get_models()
+        for column in model._meta.concrete_fields
+        if column.name.endswith("_encrypted")
+    }
+    assert len(sealed) > 4
+    assert {(model, column) for model, column, _ in SECRETS} == sealed
