@@ -30,7 +30,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the account was set up as. `marked` are the (magic, comment) that open positions of ours were sent with."""
+    """What the account was set up as. `marked` are the (magic, comment) that open positions of ours were sent with.
+
+    `lots` are the fixed volumes that bots open with, by symbol.
+    """
 
     login: int
     server: str
@@ -39,13 +42,14 @@ class Expected:
     currency: str
     symbols: tuple[str, ...] = ()
     marked: Mapping[int, tuple[int, str]] = field(default_factory=dict)
+    lots: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def examine(gateway: Gateway, expected: Expected) -> tuple[Check, ...]:
     """Make every check on a connected gateway. Raises ReadError: a read that failed says nothing about the account."""
     checks = [*_account_checks(gateway.account(), expected), _clock_check(gateway)]
     for symbol in expected.symbols:
-        checks += _symbol_checks(gateway, symbol)
+        checks += _symbol_checks(gateway, symbol, expected.lots.get(symbol, ()))
     checks.append(_marks_check(gateway.book().positions, expected.marked))
     return tuple(checks)
 
@@ -70,8 +74,11 @@ def _account_checks(account: AccountState, expected: Expected) -> Iterator[Check
         fix = f"Log in to the right account; for {kinds[account.demo]}, create another account."
         found = f"the broker says {kinds[account.demo]}, the account is set up as {kinds[expected.demo]}"
         yield Check("money", Grade.BLOCK, found, fix)
-    if account.trade_allowed:
+    if account.trade_allowed and account.programs_allowed:
         yield Check("trading", Grade.PASS, "allowed")
+    elif account.trade_allowed:
+        fix = "Press Algo Trading in the terminal, and allow trading by Python in its options."
+        yield Check("trading", Grade.BLOCK, "the terminal does not let programs trade", fix)
     else:
         fix = "Use the master password, and allow algorithmic trading in the terminal and at the broker."
         yield Check("trading", Grade.BLOCK, "not allowed", fix)
@@ -97,7 +104,7 @@ def _clock_check(gateway: Gateway) -> Check:
     return Check("server clock", Grade.PASS, f"UTC{clock.offset.total_seconds() / 3600:+g} h")
 
 
-def _symbol_checks(gateway: Gateway, symbol: str) -> Iterator[Check]:
+def _symbol_checks(gateway: Gateway, symbol: str, lots: tuple[float, ...]) -> Iterator[Check]:
     try:
         spec = gateway.spec(symbol)
     except SymbolError as problem:
@@ -108,9 +115,23 @@ def _symbol_checks(gateway: Gateway, symbol: str) -> Iterator[Check]:
         yield Check(f"{symbol}: trading", Grade.PASS, "full")
     else:
         yield Check(f"{symbol}: trading", Grade.BLOCK, "restricted by the broker", "Ask the broker, or trade another.")
-    yield Check(f"{symbol}: volume", Grade.PASS, f"{spec.volume_min:g} to {spec.volume_max:g} by {spec.volume_step:g}")
+    yield _volume_check(symbol, spec, lots)
     yield _filling_check(symbol, spec)
     yield _levels_check(symbol, spec)
+
+
+def _volume_check(symbol: str, spec: SymbolSpec, lots: tuple[float, ...]) -> Check:
+    """Tell whether the broker takes what bots open with; a strategy floors its volumes to the step."""
+    name, takes = f"{symbol}: volume", f"{spec.volume_min:g} to {spec.volume_max:g} by {spec.volume_step:g}"
+    refused = [each for each in lots if not spec.volume_min <= spec.volume(each) <= spec.volume_max]
+    if refused:
+        found = f"a bot opens with {refused[0]:g} lots, the broker takes {takes}"
+        return Check(name, Grade.BLOCK, found, "Change the lot size in the bot's configuration.")
+    floored = [each for each in lots if abs(spec.volume(each) - each) > 1e-8]
+    if floored:
+        found = f"{floored[0]:g} lots of a bot are traded as {spec.volume(floored[0]):g}; the broker takes {takes}"
+        return Check(name, Grade.WARN, found, f"Choose a lot size that is a multiple of {spec.volume_step:g}.")
+    return Check(name, Grade.PASS, takes)
 
 
 def _filling_check(symbol: str, spec: SymbolSpec) -> Check:

@@ -229,7 +229,10 @@ class Deal:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """The account as the terminal shows it, in account currency; `margin_level` in percent, 0.0 with no margin used."""
+    """The account as the terminal shows it, in account currency; `margin_level` in percent, 0.0 with no margin used.
+
+    `trade_allowed` is the account's right, `programs_allowed` the terminal's own switch for programs.
+    """
 
     login: int
     server: str
@@ -245,6 +248,7 @@ class AccountState:
     margin_mode: MarginMode
     demo: bool
     trade_allowed: bool
+    programs_allowed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

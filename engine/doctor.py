@@ -1,5 +1,6 @@
 """Runs the doctor on an account, before it trades, hourly and on request, and keeps what it found."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ SPECIFICATION = ("digits", "point", "volume_min", "volume_max", "volume_step", "
 
 def expected_of(account: TradingAccount) -> Expected:
     """Return what the account was set up as, with the symbols of its bots and the marks of its open positions."""
-    bots = Bot.objects.filter(account=account).exclude(desired_state="stopped")
+    bots = list(Bot.objects.filter(account=account).exclude(desired_state="stopped").select_related("config"))
     marked = Order.objects.filter(account=account, status="open", intent__isnull=False).values_list(
         "identifier", "intent__magic", "intent__comment"
     )
@@ -32,8 +33,20 @@ def expected_of(account: TradingAccount) -> Expected:
         margin_mode=account.margin_mode,
         currency=account.currency,
         symbols=tuple(sorted({symbol for bot in bots for symbol in bot.symbols})),
+        lots=lots_of(bots),
         marked={identifier: (magic, comment) for identifier, magic, comment in marked},
     )
+
+
+def lots_of(bots: Sequence[Bot]) -> dict[str, tuple[float, ...]]:
+    """Return the fixed volumes that bots open with, by symbol; one that sizes by risk has none."""
+    found: dict[str, set[float]] = {}
+    for bot in bots:
+        values = bot.config.values if bot.config is not None else {}
+        if "lot_size" in values and values.get("sizing", "fixed") == "fixed":
+            for symbol in bot.symbols:
+                found.setdefault(symbol, set()).add(float(values["lot_size"]))
+    return {symbol: tuple(sorted(lots)) for symbol, lots in found.items()}
 
 
 def examine_account(gateway: Gateway, gate: SendGate, *, at: datetime) -> tuple[Check, ...]:

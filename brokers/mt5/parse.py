@@ -128,7 +128,7 @@ def _moment(seconds: float, offset: timedelta) -> datetime:
     return datetime.fromtimestamp(seconds, UTC) - offset
 
 
-def account(info: Any) -> AccountState:
+def account(info: Any, programs_allowed: bool = True) -> AccountState:
     """Parse account_info()."""
     return AccountState(
         login=whole(info.login, "login"),
@@ -145,6 +145,7 @@ def account(info: Any) -> AccountState:
         margin_mode=MARGIN_MODES[int(info.margin_mode)],
         demo=int(info.trade_mode) != 2,
         trade_allowed=bool(info.trade_allowed) and bool(info.trade_expert),
+        programs_allowed=programs_allowed,
     )
 
 

@@ -12,10 +12,12 @@ from django.core.management import CommandError, call_command
 from accounts.models import Symbol, TradingAccount
 from accounts.services import set_password
 from brokers.doctor import Check, Expected, Grade, examine, worst
+from brokers.gateway import ReadError
 from brokers.simulator.account import SymbolSetup
 from brokers.simulator.module import as_module
 from brokers.terminallock import TerminalHold
 from core.clock import VirtualClock
+from engine.doctor import expected_of
 from engine.management.commands import doctor as command
 from engine.models import EngineState
 from events.models import Event
@@ -25,7 +27,7 @@ from tests.brokers.mt5.test_gateway import connect
 from tests.brokers.simulator.conftest import LOGIN, SERVER, Rig
 from tests.world import World
 
-SOUND = Expected(LOGIN, SERVER, True, "hedging", "USD", ("EURUSD",))
+SOUND = Expected(LOGIN, SERVER, True, "hedging", "USD", ("EURUSD",), lots={"EURUSD": (0.1,)})
 
 
 def graded(checks: tuple[Check, ...], grade: Grade) -> dict[str, str]:
@@ -52,7 +54,12 @@ def test_a_sound_account_passes_every_check(tmp_path: Any) -> None:
         ({"margin_mode": 0}, {}, "margin mode", Grade.BLOCK),
         ({"currency": "EUR"}, {}, "currency", Grade.WARN),
         ({}, {"name": "GBPUSD"}, "EURUSD: name", Grade.BLOCK),
+        ({}, {"trade_mode": 3}, "EURUSD: trading", Grade.BLOCK),
+        ({}, {"volume_min": 0.2, "volume_step": 0.2}, "EURUSD: volume", Grade.BLOCK),
+        ({}, {"volume_max": 0.05}, "EURUSD: volume", Grade.BLOCK),
+        ({}, {"volume_min": 0.04, "volume_step": 0.04}, "EURUSD: volume", Grade.WARN),
         ({}, {"stops_level": 30}, "EURUSD: stops level", Grade.WARN),
+        ({}, {"freeze_level": 30}, "EURUSD: stops level", Grade.WARN),
         ({}, {"filling_mask": 0}, "EURUSD: filling", Grade.WARN),
     ],
 )
@@ -64,6 +71,31 @@ def test_each_sabotage_is_found_and_has_a_fix(
     assert name in found
     assert found[name]
     assert worst(checks) is grade
+
+
+def test_a_name_that_fits_two_symbols_blocks_and_names_both(tmp_path: Any) -> None:
+    rig = rig_of(tmp_path, SymbolSetup("EURUSD.r"), SymbolSetup("EURUSDm"))
+    (check,) = [c for c in examine(connect(rig), SOUND) if c.grade is Grade.BLOCK]
+    assert (check.name, "EURUSD.r" in check.found, "EURUSDm" in check.found) == ("EURUSD: name", True, True)
+
+
+def test_what_changes_under_a_connected_gateway_is_found(tmp_path: Any) -> None:
+    """Trading that is switched off blocks; another login says nothing about the account, so it is a failed read."""
+    rig = rig_of(tmp_path)
+    gateway = connect(rig)
+    rig.mt5.faults.trading_disabled()
+    rig.clock.advance(30)
+    assert "Press Algo Trading" in graded(examine(gateway, SOUND), Grade.BLOCK)["trading"]
+    rig.mt5.faults.login_changed(4711)
+    with pytest.raises(ReadError, match="logged in to 4711 at Sim-Server, not 1001"):
+        examine(gateway, SOUND)
+
+
+def test_the_lots_of_bots_are_those_of_their_configurations(world: World) -> None:
+    world.bot(lot_size=0.015)
+    world.bot(name="Risk", strategy="signal-trader", sizing="risk")
+    world.bot(name="Fixed", strategy="signal-trader", sizing="fixed", lot_size=0.02)
+    assert expected_of(world.account).lots == {"EURUSD": (0.015, 0.02)}
 
 
 def test_an_old_price_leaves_the_servers_clock_unknown(tmp_path: Any) -> None:
