@@ -182,6 +182,9 @@ class Symbol(models.Model):
     volume_max = models.FloatField(null=True, blank=True, editable=False)
     volume_step = models.FloatField(null=True, blank=True, editable=False)
     contract_size = models.FloatField(null=True, blank=True, editable=False)
+    terms = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="Levels, swaps, filling and trade mode, as last seen."
+    )
     seen_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:

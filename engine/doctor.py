@@ -18,6 +18,10 @@ from strategies.models import Bot
 
 CAUSE = "doctor"
 SPECIFICATION = ("digits", "point", "volume_min", "volume_max", "volume_step", "contract_size")
+TERMS = (
+    "stops_level_points", "freeze_level_points", "swap_long", "swap_short", "filling_mask", "execution_mode",
+    "tradable", "currency_base", "currency_profit",
+)  # fmt: skip
 
 
 def expected_of(account: TradingAccount) -> Expected:
@@ -80,7 +84,9 @@ def _keep_specification(gateway: Gateway, account_id: int, symbol: str, at: date
     now: dict[str, Any] = {name: getattr(spec, name) for name in SPECIFICATION}
     before = {name: getattr(row, name) for name in SPECIFICATION}
     changed = [f"{n} {before[n]:g} → {now[n]:g}" for n in SPECIFICATION if before[n] not in (None, now[n])]
-    Symbol.objects.filter(pk=row.pk).update(**now, seen_at=at)
+    terms: dict[str, Any] = {name: getattr(spec, name) for name in TERMS}
+    changed += [f"{n} {row.terms[n]} → {terms[n]}" for n in TERMS if n in row.terms and row.terms[n] != terms[n]]
+    Symbol.objects.filter(pk=row.pk).update(**now, terms=terms, seen_at=at)
     if changed:
         record(
             kind="SYMBOL_CHANGED",

@@ -297,7 +297,7 @@ class SymbolAdmin(DeskAdmin[Symbol]):
     search_fields = ("name", "broker_name")
     list_select_related = ("account",)
     ordering = ("account__name", "name")
-    specification = ("digits", "point", "volume_min", "volume_max", "volume_step", "contract_size", "seen_at")
+    specification = ("digits", "point", "volume_min", "volume_max", "volume_step", "contract_size", "terms", "seen_at")
     fieldsets = (
         (None, {"fields": ("account", "name", "broker_name")}),
         ("Specification last seen", {"fields": specification}),

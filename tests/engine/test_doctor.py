@@ -136,12 +136,15 @@ def test_findings_and_specifications_are_kept_and_a_change_is_told(world: World)
     assert {check["grade"] for check in state.doctor} == {"pass"}
     assert state.examined_at is not None
     assert (Symbol.objects.get().digits, Symbol.objects.get().volume_min) == (5, 0.01)
-    Symbol.objects.update(volume_min=0.1)
+    terms = Symbol.objects.get().terms
+    Symbol.objects.update(volume_min=0.1, terms={**terms, "stops_level_points": 20, "tradable": False})
     command = ask(account_id=world.account.pk, kind="examine", args={}, by=world.ada, at=world.clock.now())
     world.run(1)
     command.refresh_from_db()
     assert (command.state, command.result) == ("done", "12 pass, 0 warn, 0 block")
-    assert Event.objects.get(kind="SYMBOL_CHANGED").text == "The broker changed EURUSD: volume_min 0.1 → 0.01"
+    assert Event.objects.get(kind="SYMBOL_CHANGED").text == (
+        "The broker changed EURUSD: volume_min 0.1 → 0.01, stops_level_points 20 → 0, tradable False → True"
+    )
 
 
 @pytest.fixture
