@@ -27,6 +27,7 @@ from brokers.gateway import Capabilities, ClockOffset, ConnectError, Permit, Rea
 from brokers.mt5 import candles as candle_reads
 from brokers.mt5 import parse
 from brokers.mt5.depth import Depth
+from brokers.mt5.programswitch import ProgramSwitch
 from brokers.mt5.requests import build, filling_candidates, objection
 from brokers.mt5.retcodes import AUTH_FAILED, NO_IPC, NOT_SENT_ERRORS, Verdict, meaning_of
 from brokers.mt5.server_clock import ServerClock
@@ -39,7 +40,6 @@ CLOCK_SYMBOLS = 10
 # At weekends only a price that is seen to arrive tells the clock: some markets are open, so wait a little for one
 CLOCK_LOOKS, CLOCK_PAUSE_SECONDS = 10, 0.2
 RECONNECT_SECONDS = 5.0
-SWITCH_SECONDS = 30.0
 CONNECT_TIMEOUT_MS = 60_000
 HISTORY_AHEAD = timedelta(days=1)
 BUY, SELL = 0, 1
@@ -90,8 +90,7 @@ class Mt5Gateway:
         self._filling: dict[str, int] = {}
         self._connected_at = 0.0
         self._depth = Depth(terminal)
-        self._is_switched_on = True
-        self._switch_seen_at: float | None = None
+        self._switch = ProgramSwitch(clock)
         self.server_clock = ServerClock(clock_history)
 
     def __repr__(self) -> str:
@@ -160,22 +159,13 @@ class Mt5Gateway:
     def account(self) -> AccountState:
         """Read the account, and make sure that it is the expected one. Raises ReadError."""
         info = self._read("account_info")
-        state = parse.guarded("account", parse.account, info, self._are_programs_allowed())
+        state = parse.guarded("account", parse.account, info, self._switch.is_on(self._read))
         if state.login != self._login or state.server != self._server:
             raise ReadError(
                 f"The terminal is logged in to {state.login} at {state.server}, not {self._login} at {self._server}.",
                 "Log the terminal in to the account again; give each account its own terminal.",
             )
         return state
-
-    def _are_programs_allowed(self) -> bool:
-        """Look now and then at the terminal's Algo Trading button, and at its option against Python's programs."""
-        ticks = self._clock.ticks()
-        if self._switch_seen_at is None or ticks - self._switch_seen_at >= SWITCH_SECONDS:
-            info = self._read("terminal_info")
-            self._is_switched_on = bool(info.trade_allowed) and not info.tradeapi_disabled
-            self._switch_seen_at = ticks
-        return self._is_switched_on
 
     def symbols(self) -> Sequence[str]:
         """Name every symbol of the broker. Raises ReadError."""
