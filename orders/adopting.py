@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from brokers.domain import Deal, DealEntry, PendingOrder, Position
+from brokers.domain import Deal, PendingOrder, Position
+from brokers.gateway import Gateway
 from events.domain import EventDraft
 from events.services import record, record_many
 from orders.comparing import intent_of
-from orders.domain import KnownIntent, token_in
+from orders.domain import Fill, KnownIntent, fill_of, proof_of, token_in
 from orders.gate import Gate, fenced
 from orders.models import IntentKind, IntentState, OrderIntent
 from orders.sending import open_order
 from orders.services import transition
 
 LATE = "late_execution"
+OPENING = (IntentKind.OPEN, IntentKind.PLACE)
 GIVEN_UP = (IntentState.ABSENT, IntentState.SETTLED, IntentState.REFUSED)
 ENDED_BY_EVIDENCE = (IntentState.SENT, IntentState.UNKNOWN, *GIVEN_UP)
 
@@ -39,25 +41,39 @@ def adopt(
     return None
 
 
-def adopt_by_deals(deals: Sequence[Deal], *, gate: Gate, at: datetime) -> set[int]:
+def adopt_by_deal(intent: OrderIntent, deal: Deal, *, gateway: Gateway, gate: Gate, at: datetime) -> bool:
+    """End an intent that a deal of its own proves; False while the ledger does not tell all of it. Raises ReadError.
+
+    On a netting account a request to open may have reduced an opposite position: then no order is made of it.
+    """
+    fill: Fill | None = Fill(deal.position_id, deal.volume, 0.0, deal.price)
+    if intent.kind in OPENING:
+        fill = fill_of(gateway.deals_of(deal.position_id), side=intent.side, token=intent.token)
+    if fill is None:
+        return False
+    with fenced(gate):
+        _end_by_evidence(intent, fill.position_id, fill.volume, gate=gate, at=at, pending=False)
+        if fill.opened > 0:
+            open_order(intent, ticket=fill.position_id, volume=fill.opened, price=fill.price, pending=False, at=at)
+    return True
+
+
+def adopt_by_deals(deals: Sequence[Deal], *, gateway: Gateway, gate: Gate, at: datetime) -> set[int]:
     """Adopt intents that were given up and whose deals prove that they were executed; return their cycles.
 
     A position that a late execution opened is usually seen in the book first; what closed again since, or what a late
     close ended, shows in the ledger only.
     """
-    by_token = {token: deal for deal in deals if (token := token_in(deal.comment)) is not None}
+    by_token: dict[str, list[Deal]] = {}
+    for deal in deals:
+        if (token := token_in(deal.comment)) is not None:
+            by_token.setdefault(token, []).append(deal)
     given_up = OrderIntent.objects.filter(account_id=gate.account_id, token__in=by_token, state__in=GIVEN_UP)
     cycles: set[int] = set()
     for intent in given_up.order_by("id"):
-        deal = by_token[intent.token]
-        opens = intent.kind in (IntentKind.OPEN, IntentKind.PLACE)
-        if opens != (deal.entry is DealEntry.IN):
-            continue
-        with fenced(gate):
-            _end_by_evidence(intent, deal.position_id, deal.volume, gate=gate, at=at, pending=False)
-            if opens:
-                open_order(intent, ticket=deal.position_id, volume=deal.volume, price=deal.price, pending=False, at=at)
-        cycles |= {intent.cycle_id} if intent.cycle_id is not None else set()
+        proof = proof_of(by_token[intent.token], token=intent.token, side=intent.side, opens=intent.kind in OPENING)
+        if proof is not None and adopt_by_deal(intent, proof, gateway=gateway, gate=gate, at=at):
+            cycles |= {intent.cycle_id} if intent.cycle_id is not None else set()
     return cycles
 
 
@@ -70,9 +86,7 @@ def _given_up(account_id: int, comment: str) -> OrderIntent | None:
     token = token_in(comment)
     if token is None:
         return None
-    return OrderIntent.objects.filter(
-        account_id=account_id, token=token, opened_order=None, kind__in=(IntentKind.OPEN, IntentKind.PLACE)
-    ).first()
+    return OrderIntent.objects.filter(account_id=account_id, token=token, opened_order=None, kind__in=OPENING).first()
 
 
 def _end_by_evidence(

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from accounts.adminkit import CLOCK
 from accounts.api.journal import CommandSerializer, accepted
 from accounts.apikit.auth import require
+from accounts.apikit.exceptions import Conflict
 from accounts.apikit.fields import ReasonText, StrictDecimal, StrictSerializer
 from accounts.apikit.idempotency import idempotent
 from accounts.apikit.reading import Filters, ReadViewSet, WholeFilter, fields_of
@@ -17,6 +18,7 @@ from accounts.apikit.schema import documented
 from core.ids import Ids, SystemIds
 from orders.models import Deal, Order, OrderIntent
 from orders.requests import request_order_close, request_stops
+from orders.services import settle
 
 IDS: Ids = SystemIds()
 
@@ -107,12 +109,36 @@ class IntentFilters(BookFilters):
         fields = ("state", "kind", "symbol", "side", "token")
 
 
+class SettleSerializer(StrictSerializer):
+    """How one knows what came of the request; kept in its history and in the audit."""
+
+    reason = ReasonText()
+
+
 class IntentViewSet(ReadViewSet):
     """Every decision to send something, with its reason and what came of it, newest first."""
 
     queryset = OrderIntent.objects.all()
     serializer_class = IntentSerializer
     filterset_class = IntentFilters
+
+    @documented(request=SettleSerializer, responses=IntentSerializer)
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def settle(self, request: Request, pk: str) -> Response:
+        """End an unknown intent by a manager's word: the search ends, and entries are allowed again.
+
+        409 when it is not unknown. What turns out to be executed after all is still adopted.
+        """
+        row: OrderIntent = self.get_object()
+        user = require(request, row.account_id, "manager")
+        asked = SettleSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        won = settle(intent_id=row.pk, reason=asked.validated_data["reason"], by=user, at=CLOCK.now())
+        row.refresh_from_db()
+        if not won:
+            raise Conflict(f"It is not unknown: {row.get_state_display().lower()}.")
+        return Response(IntentSerializer(row).data)
 
 
 class DealSerializer(serializers.ModelSerializer[Deal]):

@@ -10,7 +10,7 @@ from events.services import record
 from orders.adopting import adopt, report_foreign
 from orders.booking import book_figures, import_deals
 from orders.comparing import Findings
-from orders.domain import Closure, KnownIntent, KnownOrder, closure_of
+from orders.domain import Closure, Fill, KnownIntent, KnownOrder, closure_of, fill_of
 from orders.gate import Gate, fenced
 from orders.models import CloseReason, IntentKind, IntentState, Order, OrderIntent, OrderStatus
 from orders.services import cancel_resting, transition
@@ -73,9 +73,7 @@ def _verify_missing(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: date
         import_deals(gate.account_id, deals)
         book_figures(gate.account_id, [order.identifier])
         _close(order, closure, gate=gate, at=at)
-    applied.orders += 1
-    if order.cycle_id is not None:
-        applied.cycles.add(order.cycle_id)
+    _note(order, applied)
 
 
 def _close(order: KnownOrder, closure: Closure, *, gate: Gate, at: datetime) -> None:
@@ -130,19 +128,29 @@ def _close(order: KnownOrder, closure: Closure, *, gate: Gate, at: datetime) -> 
 def _follow(
     order: KnownOrder, position: Position, *, gateway: Gateway, gate: Gate, at: datetime, applied: Applied
 ) -> None:
-    """Follow a partial close, a change of stops by hand, or a new ticket of the same position."""
-    partial = abs(order.volume - position.volume) > 1e-8
-    deals = gateway.deals_of(order.identifier) if partial else ()
+    """Follow a partial close, a change of stops by hand, a new ticket of the same position, or that it turned round.
+
+    A turned position gets a divergence too: what we decided is on the intent.
+    """
+    is_turned = order.side != position.side
+    deals = gateway.deals_of(order.identifier) if is_turned or abs(order.volume - position.volume) > 1e-8 else ()
     with fenced(gate):
         if deals:
             import_deals(gate.account_id, deals)
             book_figures(gate.account_id, [order.identifier])
         Order.objects.filter(pk=order.id, status=OrderStatus.OPEN).update(
-            volume=round(position.volume, 4), sl=round(position.sl, 8), tp=round(position.tp, 8), ticket=position.ticket
+            side=position.side,
+            volume=round(position.volume, 4),
+            sl=round(position.sl, 8),
+            tp=round(position.tp, 8),
+            ticket=position.ticket,
+            **({"price_open": round(position.price_open, 8)} if is_turned else {}),
         )
+        turned = f"turned round to {position.side}, " if is_turned else ""
         record(
             kind="ORDER_CHANGED",
-            text=f"#{position.ticket}: now {position.volume:g} lots, SL {position.sl:g}, TP {position.tp:g}",
+            level="warning" if is_turned else "info",
+            text=f"#{position.ticket}: {turned}now {position.volume:g} lots, SL {position.sl:g}, TP {position.tp:g}",
             account_id=gate.account_id,
             bot_id=order.bot_id,
             cycle_id=order.cycle_id,
@@ -150,74 +158,115 @@ def _follow(
             at=at,
         )
         live.publish(gate.account_id, "order", {"id": order.id, "status": "open", "ticket": position.ticket})
-    applied.orders += 1
-    if order.cycle_id is not None:
-        applied.cycles.add(order.cycle_id)
+    _note(order, applied)
 
 
 def _activate(order: KnownOrder, position: Position, *, gate: Gate, at: datetime, applied: Applied) -> None:
     """A resting order became a position."""
+    fill = Fill(position.identifier, position.volume, position.volume, position.price_open)
     with fenced(gate):
-        Order.objects.filter(pk=order.id, status=OrderStatus.PENDING).update(
+        when = (position.opened_at, position.server_offset)
+        _fill(order, fill, ticket=position.ticket, opened=when, gate=gate, at=at)
+    _note(order, applied)
+
+
+def _fill(
+    order: KnownOrder, fill: Fill, *, ticket: int, opened: tuple[datetime, timedelta], gate: Gate, at: datetime
+) -> None:  # fmt: skip
+    """Write down that a resting order was filled, in whole or in part, inside the caller's transaction.
+
+    `opened` is when, and the broker's clock ahead of UTC then. Where its lots went into a position that another order
+    of the books holds, that order follows the position.
+    """
+    is_merged = fill.opened <= 0 or (
+        Order.objects.filter(account_id=gate.account_id, identifier=fill.position_id).exclude(pk=order.id).exists()
+    )
+    pending = Order.objects.filter(pk=order.id, status=OrderStatus.PENDING)
+    if is_merged:
+        pending.update(status=OrderStatus.CANCELLED, closed_at=at)
+    else:
+        lots = round(fill.opened, 4)
+        pending.update(
             status=OrderStatus.OPEN,
-            volume=round(position.volume, 4),
-            price_open=round(position.price_open, 8),
-            opened_at=position.opened_at,
-            opened_offset_seconds=int(position.server_offset.total_seconds()),
-            ticket=position.ticket,
+            identifier=fill.position_id,
+            volume=lots,
+            volume_initial=lots,
+            price_open=round(fill.price, 8),
+            opened_at=opened[0],
+            opened_offset_seconds=int(opened[1].total_seconds()),
+            ticket=ticket,
         )
-        if order.intent_id is not None:
-            transition(
-                order.intent_id,
-                IntentState.ACCEPTED,
-                IntentState.FILLED,
-                fence=gate.token,
-                why="the resting order was filled",
-                at=at,
-                done_at=at,
-                filled_volume=round(position.volume, 4),
-            )
-        record(
-            kind="ORDER_FILLED",
-            text=f"#{position.ticket} {order.side} {order.symbol} filled at {position.price_open:g}",
-            account_id=gate.account_id,
-            bot_id=order.bot_id,
-            cycle_id=order.cycle_id,
-            order_id=order.id,
+    if order.intent_id is not None:
+        transition(
+            order.intent_id,
+            IntentState.ACCEPTED,
+            IntentState.FILLED,
+            fence=gate.token,
+            why="the resting order was filled",
             at=at,
+            done_at=at,
+            filled_volume=round(fill.volume, 4),
         )
-        live.publish(gate.account_id, "order", {"id": order.id, "status": "open", "ticket": position.ticket})
-    applied.orders += 1
-    if order.cycle_id is not None:
-        applied.cycles.add(order.cycle_id)
+    into = f", into position #{fill.position_id}" if is_merged else ""
+    record(
+        kind="ORDER_FILLED",
+        text=f"#{ticket} {order.side} {order.symbol}: {fill.volume:g} filled at {fill.price:g}{into}",
+        account_id=gate.account_id,
+        bot_id=order.bot_id,
+        cycle_id=order.cycle_id,
+        order_id=order.id,
+        at=at,
+    )
+    live.publish(
+        gate.account_id, "order", {"id": order.id, "status": "cancelled" if is_merged else "open", "ticket": ticket}
+    )
 
 
 def _verify_resting(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: datetime, applied: Applied) -> None:
-    """A resting order vanished: the order history says whether it was cancelled; without that it stays."""
+    """A resting order vanished: its history says how it ended, and its deals whether a part of it was filled.
+
+    Without that it stays. What was filled and closed again between two looks is opened here; the next pass finds it
+    missing and closes it by its deals.
+    """
     history = gateway.order_history(at - timedelta(days=30), at + timedelta(days=1))
     ended = next((h for h in history if h.ticket == order.ticket), None)
-    if ended is None or ended.state in (OrderState.WORKING, OrderState.FILLED, OrderState.PARTIAL):
+    if ended is None or ended.state is OrderState.WORKING:
+        return
+    deals = gateway.deals_of(ended.position_id or order.identifier)
+    fill = fill_of(deals, side=order.side, order=order.ticket)
+    was_filled = ended.state in (OrderState.FILLED, OrderState.PARTIAL) or ended.volume - ended.volume_left > 1e-8
+    if fill is None and was_filled:
         return
     with fenced(gate):
-        why = f"the resting order was {ended.state.value}"
-        if not cancel_resting(
-            order.id,
-            fence=gate.token,
-            why=why,
-            ended_at=ended.done_at,
-            ended_offset=ended.server_offset,
-            at=at,
-        ):
-            return
-        record(
-            kind="ORDER_CANCELLED",
-            text=f"#{order.ticket} {order.side} {order.symbol}: {ended.state.value}",
-            account_id=gate.account_id,
-            bot_id=order.bot_id,
-            cycle_id=order.cycle_id,
-            order_id=order.id,
-            at=at,
-        )
+        if fill is not None:
+            import_deals(gate.account_id, deals)
+            when = (ended.done_at, ended.server_offset)
+            _fill(order, fill, ticket=order.ticket, opened=when, gate=gate, at=at)
+            book_figures(gate.account_id, [fill.position_id])
+        else:
+            why = f"the resting order was {ended.state.value}"
+            if not cancel_resting(
+                order.id,
+                fence=gate.token,
+                why=why,
+                ended_at=ended.done_at,
+                ended_offset=ended.server_offset,
+                at=at,
+            ):
+                return
+            record(
+                kind="ORDER_CANCELLED",
+                text=f"#{order.ticket} {order.side} {order.symbol}: {ended.state.value}",
+                account_id=gate.account_id,
+                bot_id=order.bot_id,
+                cycle_id=order.cycle_id,
+                order_id=order.id,
+                at=at,
+            )
+    _note(order, applied)
+
+
+def _note(order: KnownOrder, applied: Applied) -> None:
     applied.orders += 1
     if order.cycle_id is not None:
         applied.cycles.add(order.cycle_id)

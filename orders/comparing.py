@@ -53,7 +53,8 @@ def compare(known: Sequence[KnownOrder], book: Book) -> Findings:
 
 def _differs(known: KnownOrder, position: Position) -> bool:
     return (
-        abs(known.volume - position.volume) > VOLUME_NOISE
+        known.side != position.side
+        or abs(known.volume - position.volume) > VOLUME_NOISE
         or abs(known.sl - position.sl) > VOLUME_NOISE
         or abs(known.tp - position.tp) > VOLUME_NOISE
         or known.ticket != position.ticket

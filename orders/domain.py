@@ -1,6 +1,6 @@
 """The life of an intent, its identity at the broker, and the frozen rows that a pass works on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +11,7 @@ SEND_DEADLINE = timedelta(seconds=10)
 SETTLE = timedelta(seconds=60)
 AGREEING_READS_APART = timedelta(seconds=5)
 COMMENT_PREFIX = "td"
+VOLUME_NOISE = 1e-8
 
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     "": frozenset({"planned"}),
@@ -132,19 +133,80 @@ REASONS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What the deals of a request to open say: `volume` lots were dealt, of which `opened` are a position of its side.
+
+    The rest closed an opposite position, as happens on netting accounts. `price` is the average of all its deals.
+    """
+
+    position_id: int
+    volume: float
+    opened: float
+    price: float
+
+
+def fill_of(deals: Iterable[BrokerDeal], *, side: str, token: str = "", order: int = 0) -> Fill | None:
+    """Find what came of an opening request among all deals of its position; None while they do not tell.
+
+    A deal is the request's when it is on the request's side (what closes its position is on the other one) and
+    carries its token, or is of its order. A netting account books a request against an opposite position as OUT, or
+    as INOUT when it turns that position round, under the identifier of that position (mql5.com, "Deal Properties").
+    """
+    mine = [
+        (deal, opened)
+        for deal, opened in _replay(deals) or ()
+        if deal.kind == side and ((order and deal.order == order) or (token and token_in(deal.comment) == token))
+    ]
+    if not mine:
+        return None
+    volume = sum(deal.volume for deal, _ in mine)
+    price = sum(deal.volume * deal.price for deal, _ in mine) / volume
+    return Fill(mine[-1][0].position_id, round(volume, 8), round(sum(lots for _, lots in mine), 8), price)
+
+
+def proof_of(deals: Iterable[BrokerDeal], *, token: str, side: str, opens: bool) -> BrokerDeal | None:
+    """Find a deal which proves that a request was executed: it carries its token, and does what it asked for.
+
+    What a request to open dealt is on its side, whatever it did to a position that it met; a close takes lots out.
+    """
+    own = (d for d in deals if token_in(d.comment) == token)
+    return next((d for d in own if (d.kind == side if opens else d.entry is not DealEntry.IN)), None)
+
+
+def _replay(deals: Iterable[BrokerDeal]) -> list[tuple[BrokerDeal, float]] | None:
+    """Return each deal of a position once, as they happened, with the lots that it opened.
+
+    None when a reversal shows that earlier deals are not there yet.
+    """
+    rows: list[tuple[BrokerDeal, float]] = []
+    held = 0.0
+    for deal in sorted({d.ticket: d for d in deals if d.volume > 0}.values(), key=lambda d: (d.at, d.ticket)):
+        opened = deal.volume if deal.entry is DealEntry.IN else 0.0
+        if deal.entry is DealEntry.INOUT:
+            if not VOLUME_NOISE < held < deal.volume - VOLUME_NOISE:
+                return None
+            opened, held = deal.volume - held, 0.0
+        held += opened or -deal.volume
+        rows.append((deal, opened))
+    return rows
+
+
 def closure_of(deals: tuple[BrokerDeal, ...], *, ours: bool) -> Closure | None:
     """Prove from a position's deals that it is closed, and say how; None while they do not prove it.
 
-    Closed means that the lots that went out equal the lots that came in, in any order of arrival. `ours`: an
-    intent of ours asked for the close, so an expert's deal is the bot's; otherwise some other program closed it.
+    Closed means that the lots that went out equal the lots that came in, in any order of arrival; a position that was
+    turned round came in anew. `ours`: an intent of ours asked for the close, so an expert's deal is the bot's;
+    otherwise some other program closed it.
     """
-    unique = {d.ticket: d for d in deals if d.volume > 0}
-    went_in = sum(d.volume for d in unique.values() if d.entry is DealEntry.IN)
-    outs = sorted(
-        (d for d in unique.values() if d.entry in (DealEntry.OUT, DealEntry.OUT_BY)), key=lambda d: (d.at, d.ticket)
-    )
+    rows = _replay(deals)
+    if rows is None:
+        return None
+    turned = max((n for n, (deal, _) in enumerate(rows) if deal.entry is DealEntry.INOUT), default=0)
+    went_in = sum(opened for _, opened in rows[turned:])
+    outs = [deal for deal, opened in rows[turned:] if not opened]
     went_out = sum(d.volume for d in outs)
-    if not outs or went_in <= 0 or abs(went_in - went_out) > 1e-8:
+    if not outs or went_in <= 0 or abs(went_in - went_out) > VOLUME_NOISE:
         return None
     last = outs[-1]
     reason = REASONS.get(last.reason) or ("bot" if ours else "manual" if last.reason is Reason.EXPERT else "other")
@@ -152,8 +214,8 @@ def closure_of(deals: tuple[BrokerDeal, ...], *, ours: bool) -> Closure | None:
         price=sum(d.price * d.volume for d in outs) / went_out,
         reason=reason,
         at=last.at,
-        profit=sum(d.profit for d in unique.values()),
-        swap=sum(d.swap for d in unique.values()),
-        commission=sum(d.commission + d.fee for d in unique.values()),
+        profit=sum(d.profit for d, _ in rows),
+        swap=sum(d.swap for d, _ in rows),
+        commission=sum(d.commission + d.fee for d, _ in rows),
         server_offset=last.server_offset,
     )

@@ -99,7 +99,7 @@ class OrdersManager:
         fixed = applying.apply(
             findings, intents, gateway=self.gateway, gate=self.gate, at=at, seen_foreign=self._foreign
         )
-        cycles |= fixed.cycles | adopt_by_deals(deals, gate=self.gate, at=at)
+        cycles |= fixed.cycles | adopt_by_deals(deals, gateway=self.gateway, gate=self.gate, at=at)
         self._unknowns.run(book, intents)
         wrote_marks = self._write_marks(book, at)
         self._count(book, known, findings, fixed.orders, quiet=findings.nothing and not wrote_marks and not cycles)

@@ -23,7 +23,7 @@ from orders.approval import NotApproved, Planned
 from orders.domain import SEND_DEADLINE
 from orders.gate import Gate, fenced
 from orders.models import IntentKind, IntentState, Order, OrderIntent, OrderStatus
-from orders.services import cancel_resting, transition
+from orders.services import transition
 
 
 class Sender(Protocol):
@@ -162,6 +162,10 @@ def record_outcome(intent: OrderIntent, outcome: Outcome, *, gate: Gate, clock: 
 
 
 def _accepted(intent: OrderIntent, outcome: Accepted, *, gate: Gate, at: datetime) -> None:
+    """Write down an accepted request, inside the caller's transaction.
+
+    What a cancelled order came to is left to the next pass: a part may have been filled before, as history will say.
+    """
     done = outcome.filled > 0 and intent.kind == IntentKind.OPEN
     over = intent.kind in (IntentKind.CANCEL, IntentKind.STOPS)
     state = IntentState.FILLED if done or over else IntentState.PARTIAL if outcome.partial else IntentState.ACCEPTED
@@ -189,8 +193,6 @@ def _accepted(intent: OrderIntent, outcome: Accepted, *, gate: Gate, at: datetim
             pending=not done,
             at=at,
         )
-    elif intent.kind == IntentKind.CANCEL and intent.order_id is not None:
-        cancel_resting(intent.order_id, fence=gate.token, why=f"cancelled by {intent.token}", ended_at=at, at=at)
     elif intent.kind == IntentKind.STOPS and intent.order_id is not None:
         Order.objects.filter(pk=intent.order_id).update(sl=intent.sl, tp=intent.tp)
 

@@ -1,15 +1,16 @@
 """End UNKNOWN intents: by evidence, or by proof of absence; never by waiting alone (design.md §4.5)."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from brokers.domain import Book, DealEntry
+from brokers.domain import Book, Deal
 from brokers.gateway import Gateway
 from core.clock import Clock
 from events.services import record
-from orders.domain import AGREEING_READS_APART, SETTLE, KnownIntent, token_in
+from orders.adopting import OPENING, adopt_by_deal
+from orders.domain import AGREEING_READS_APART, SETTLE, KnownIntent, proof_of, token_in
 from orders.gate import Gate, fenced
 from orders.models import IntentKind, IntentState, OrderIntent
-from orders.sending import open_order
 from orders.services import transition
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -35,50 +36,30 @@ class UnknownResolver:
         since, until = intent.sent_at - CLOCK_SKEW, at + timedelta(days=1)
         orders = self.gateway.order_history(since, until)
         deals = self.gateway.deals(since, until)
-        if intent.kind in (IntentKind.OPEN, IntentKind.PLACE):
-            deal = next((d for d in deals if d.entry is DealEntry.IN and token_in(d.comment) == intent.token), None)
-            if deal is not None:
-                self._adopt(intent, deal.position_id, deal.volume, deal.price, at)
-                return True
+        if intent.kind in OPENING:
+            proof = proof_of(deals, token=intent.token, side=intent.side, opens=True)
+            if proof is not None:
+                row = OrderIntent.objects.get(pk=intent.id)
+                return adopt_by_deal(row, proof, gateway=self.gateway, gate=self.gate, at=at)
             if any(token_in(o.comment) == intent.token for o in orders):
                 return False
-        elif self._request_was_executed(intent, book, at):
+        elif self._request_was_executed(intent, book, deals, at):
             return True
         return self._prove_absent(intent, book, at)
 
-    def _adopt(self, known: KnownIntent, position_id: int, volume: float, price: float, at: datetime) -> None:
-        with fenced(self.gate):
-            why = f"its deal opened position {position_id}"
-            if transition(
-                known.id,
-                IntentState.UNKNOWN,
-                IntentState.ADOPTED,
-                fence=self.gate.token,
-                why=why,
-                at=at,
-                done_at=at,
-                reply_order=position_id,
-                filled_volume=round(volume, 4),
-            ):
-                intent = OrderIntent.objects.get(pk=known.id)
-                open_order(intent, ticket=position_id, volume=volume, price=price, pending=False, at=at)
+    def _request_was_executed(self, intent: KnownIntent, book: Book, deals: Sequence[Deal], at: datetime) -> bool:
+        """A close or a cancel is proved by its deal, or by its target, which is gone.
 
-    def _request_was_executed(self, intent: KnownIntent, book: Book, at: datetime) -> bool:
-        """A close or a cancel is proved by its target: gone, or smaller than it was when the intent was planned."""
+        The target is not always an order of ours: a person may have had a foreign position closed.
+        """
         row = OrderIntent.objects.select_related("order").get(pk=intent.id)
-        if row.order is None:
-            return False
-        position = next((p for p in book.positions if p.identifier == row.order.identifier), None)
-        resting = next((o for o in book.orders if o.ticket == row.order.ticket), None)
+        targets = {row.ticket} if row.order is None else {row.order.identifier, row.order.ticket}
+        position = next((p for p in book.positions if targets & {p.identifier, p.ticket}), None)
         if intent.kind == IntentKind.CLOSE:
-            outs = [
-                d
-                for d in self.gateway.deals_of(row.order.identifier)
-                if d.entry in (DealEntry.OUT, DealEntry.OUT_BY) and token_in(d.comment) == intent.token
-            ]
-            executed = bool(outs) or position is None
+            proof = proof_of(deals, token=intent.token, side=intent.side, opens=False)
+            executed = position is None or proof is not None
         elif intent.kind == IntentKind.CANCEL:
-            executed = resting is None
+            executed = not any(o.ticket in targets for o in book.orders)
         else:
             executed = position is not None and (
                 abs(position.sl - float(row.sl)) < 1e-8 and abs(position.tp - float(row.tp)) < 1e-8

@@ -32,10 +32,10 @@ stops AS (
     FROM orders_orderintent s JOIN live ON s.order_id = live.id
     WHERE s.kind = 'stops' AND s.state NOT IN ('refused', 'absent') ORDER BY s.order_id, s.id DESC
 )
-SELECT o.id, o.identifier, o.ticket, coalesce(i.token, ''), o.symbol, o.side,
+SELECT o.id, o.identifier, o.ticket, coalesce(i.token, ''), o.symbol, coalesce(i.side, o.side),
        (CASE WHEN i.id IS NULL THEN o.volume ELSE greatest(i.volume - coalesce(c.lots, 0), 0) END)::float8,
        CASE WHEN i.order_kind = 'market'
-            THEN (i.trace -> 'tick' ->> (CASE o.side WHEN 'buy' THEN 'ask' ELSE 'bid' END))::float8
+            THEN (i.trace -> 'tick' ->> (CASE coalesce(i.side, o.side) WHEN 'buy' THEN 'ask' ELSE 'bid' END))::float8
             ELSE nullif(i.price, 0)::float8 END,
        coalesce(s.sl, i.sl, o.sl)::float8, coalesce(s.tp, i.tp, o.tp)::float8,
        coalesce(c.under_way, false), coalesce(s.under_way, false)

@@ -10,7 +10,7 @@ from accounts import services as account_services
 from accounts.models import AccountRole, TradingAccount, User
 from brokers.factory import open_gateway
 from brokers.mt5.gateway import Mt5Gateway
-from brokers.simulator.account import AccountSpec, create_account, demo_symbols
+from brokers.simulator.account import HEDGING, NETTING, AccountSpec, create_account, demo_symbols
 from brokers.simulator.feed import FeedSpec
 from brokers.simulator.terminal import SimulatedTerminal
 from brokers.simulator.truth import Truth, read_truth
@@ -36,8 +36,9 @@ class World:
     """Ada manages the account, Ben may look, Cem is outside. The broker's prices move when the test says so."""
 
     def __init__(
-        self, folder: Path, *, balance: float = 10_000.0, past: Sequence[tuple[float, float]] = (), depth: float = 0.0
-    ) -> None:
+        self, folder: Path, *, balance: float = 10_000.0, past: Sequence[tuple[float, float]] = (), depth: float = 0.0,
+        is_netting: bool = False,
+    ) -> None:  # fmt: skip
         """Make the world; `past` are (seconds before the start, bid) of ticks that came before it, `depth` usual lots
         at each price of EURUSD (0: the broker shows none)."""
         self.clock = VirtualClock(START)
@@ -49,12 +50,16 @@ class World:
         self.state_file = folder / "terminal.sqlite"
         before = [(-seconds, bid, round(bid + SPREAD, 5)) for seconds, bid in past]
         script = {"EURUSD": [*sorted(before), (0.0, BID, ASK)]}
-        spec = AccountSpec(1001, "pw", "Sim-Server", balance=balance, server_clock="ny+7", investor="look only")
+        mode = NETTING if is_netting else HEDGING
+        spec = AccountSpec(
+            1001, "pw", "Sim-Server", balance=balance, server_clock="ny+7", margin_mode=mode, investor="look only"
+        )
         symbols = [replace(one, depth_lots=depth) if one.name == "EURUSD" else one for one in demo_symbols()]
         create_account(self.state_file, spec, symbols, FeedSpec.script(script, anchor=START), clock=self.clock)
         self.account: TradingAccount = account_services.create_account(
             name="Sim", login=1001, server="Sim-Server", password="pw",
             terminal_path=str(self.state_file), at=START, by=self.ada,
+            margin_mode="netting" if is_netting else "hedging",
         )  # fmt: skip
         AccountRole.objects.create(user=self.ben, account=self.account, role="viewer")
         account_services.set_desired_state(account=self.account, state="running", at=START, by=self.ada)

@@ -9,6 +9,7 @@ from accounts.api.journal import CommandViewSet, EventViewSet
 from cycles.api import CycleViewSet
 from engine import api as engine
 from orders.api import DealViewSet, IntentViewSet, OrderViewSet
+from reconciliation.api import ClaimViewSet, DivergenceViewSet
 from risk.api import (
     AlarmViewSet,
     BlockViewSet,
@@ -34,6 +35,8 @@ router.register("intents", IntentViewSet, "api-intent")
 router.register("deals", DealViewSet, "api-deal")
 router.register("signals", SignalViewSet, "api-signal")
 router.register("signal-sources", SourceViewSet, "api-signal-source")
+router.register("divergences", DivergenceViewSet, "api-divergence")
+router.register("claims", ClaimViewSet, "api-claim")
 router.register("events", EventViewSet, "api-event")
 router.register("commands", CommandViewSet, "api-command")
 router.register("guards", GuardsViewSet, "api-guards")

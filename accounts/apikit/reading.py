@@ -117,6 +117,15 @@ class Pages(CursorPagination):
             raise ValidationError({"cursor": ["It is none that a page of this list gave."]}) from None
 
 
+def parameters_of(filters: Any) -> set[str]:
+    """Name the parameters of a filter set, or of None; a range has two, as `at_after` and `at_before`."""
+    return {
+        f"{name}_{suffix}" if suffix else name
+        for name, one in (filters.base_filters.items() if filters is not None else ())
+        for suffix in getattr(one.field_class.widget, "suffixes", None) or ("",)
+    }
+
+
 @method_decorator(conditional_page, name="dispatch")
 class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
     """A list and its rows, limited to accounts that the asker has a role in; other rows do not exist (404).
@@ -170,7 +179,7 @@ class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     def _refuse_unknown_parameters(self, request: Request) -> None:
         filters = getattr(self, "filterset_class", None)
-        known = PARAMETERS | set(filters.base_filters if filters is not None else ())
+        known = PARAMETERS | parameters_of(filters)
         unknown = sorted(set(request.query_params) - known)
         if unknown:
             names = ", ".join(sorted(known - {"format"}))

@@ -9,10 +9,13 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.adminkit import CLOCK
+from orders.models import OrderIntent
+from reconciliation.models import Divergence
 from risk.models import GuardAlarm
 
 # Methods that only read need nothing but a login; whose rows they show is tested for all of them alike
 READS = ("GET", "HEAD", "OPTIONS")
+LATER = "2099-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,34 @@ def _kill(desk: Any) -> dict[str, Any]:
     return {"account": desk.account.pk, "mode": "exits_only", "reason": "a test", "confirmation": desk.account.name}
 
 
+def _adoptable(desk: Any) -> dict[str, Any]:
+    return {**_reason(desk), "cycle": desk.cycle.pk}
+
+
+def _for_ben(desk: Any) -> dict[str, Any]:
+    return {**_reason(desk), "assignee": desk.people["ben"].pk}
+
+
+def _until(desk: Any) -> dict[str, Any]:
+    return {**_reason(desk), "until": LATER}
+
+
+def _of_a_pair(desk: Any) -> dict[str, Any]:
+    """Make the divergence one of a pair, whose broker's side can be accepted."""
+    Divergence.objects.filter(account=desk.account).update(kind="stop_loss")
+    return _reason(desk)
+
+
+def _ignored(desk: Any) -> dict[str, Any]:
+    Divergence.objects.filter(account=desk.account).update(state="ignored", ignored_until=LATER)
+    return _reason(desk)
+
+
+def _unknown(desk: Any) -> dict[str, Any]:
+    OrderIntent.objects.filter(account=desk.account).update(state="unknown", done_at=None)
+    return _reason(desk)
+
+
 # Method and route, as `routes` names it, of everything that changes something
 WRITES: dict[str, Needs] = {
     "POST alarms/{pk}/acknowledge": Needs("trader", body=_reason),
@@ -67,6 +98,16 @@ WRITES: dict[str, Needs] = {
     "POST guards/{pk}/save": Needs("manager", body=_limits),
     "POST kill-switches": Needs("trader", body=_kill),
     "POST kill-switches/{pk}/release": Needs("manager", body=_reason),
+    "POST claims/{pk}/release": Needs("trader", body=_reason),
+    "POST divergences/{pk}/accept-broker": Needs("trader", body=_of_a_pair),
+    "POST divergences/{pk}/accept-ours": Needs("trader", body=_reason),
+    "POST divergences/{pk}/adopt": Needs("trader", body=_adoptable),
+    "POST divergences/{pk}/assign": Needs("trader", body=_for_ben),
+    "POST divergences/{pk}/ignore": Needs("trader", body=_until),
+    "POST divergences/{pk}/manual": Needs("trader", body=_reason),
+    "POST divergences/{pk}/note": Needs("trader", body=_reason),
+    "POST divergences/{pk}/undo": Needs("trader", body=_ignored),
+    "POST intents/{pk}/settle": Needs("manager", body=_unknown),
     "POST orders/{pk}/close": Needs("trader", body=_reason, running=True),
     "POST orders/{pk}/modify": Needs("trader", body=lambda desk: _reason(desk) | {"sl": "1", "tp": "0"}, running=True),
     # Whoever has the source's secret, and nobody else, whatever their role

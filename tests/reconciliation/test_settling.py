@@ -97,6 +97,20 @@ def test_accepting_ours_closes_a_position_that_must_not_be_there(held: World, ma
     assert OrderIntent.objects.get(kind="close").state == "filled"
 
 
+@pytest.mark.parametrize("is_executed", [True, False])
+def test_a_lost_close_of_a_foreign_position_ends_as_what_it_came_to(
+    held: World, manual: Divergence, *, is_executed: bool
+) -> None:
+    faults = held.terminal.faults
+    (faults.reply_lost_after_execution if is_executed else faults.reply_lost_before_execution)()
+    settling.accept_ours(divergence=manual, **said(held))
+    held.run(80)
+    (close,) = OrderIntent.objects.filter(kind="close")
+    assert close.history.filter(to_state="unknown").exists()
+    assert close.state == ("adopted" if is_executed else "absent")
+    assert len(held.truth.positions) == (1 if is_executed else 2)
+
+
 def test_accepting_ours_closes_no_more_than_the_excess(held: World) -> None:
     order = held.open_orders()[0]
     OrderIntent.objects.filter(pk=order.intent_id or 0).update(volume="0.06")

@@ -111,12 +111,11 @@ NOTHING: Prepare = lambda desk: None  # noqa: E731
 SITUATIONS: Mapping[str, tuple[Prepare, dict[str, Any]]] = {
     "orders.adopting.report_foreign": (_fault("by_hand", 0.1, 8.0), {}),
     "orders.adopting.adopt:": (_fault("reply_lost_after", 0.0, 0.0), {}),
-    "orders.adopting.adopt_by_deals": (_late_and_closed_by_hand, {}),
+    "orders.adopting.adopt_by_deal:": (_fault("reply_lost_after", 0.0, 0.0), {"take_profit": 1.0}),
     "orders.applying._verify_resting": (_cancel_by_hand, {"pending": True}),
     "orders.applying._activate": (NOTHING, {"pending": True}),
     "orders.applying._follow": (_fault("by_hand", 0.3, 8.0), {}),
     "orders.applying.apply": (_seen_again, {}),
-    "orders.unknowns.UnknownResolver._adopt": (_fault("reply_lost_after", 0.0, 0.0), {"take_profit": 1.0}),
     "orders.unknowns.UnknownResolver._prove_absent": (_fault("reply_lost_before", 0.0, 0.0), {}),
     "orders.unknowns.UnknownResolver._request_was_executed": (
         _fault("reply_lost_after", 0.0, 16.0),
@@ -138,7 +137,6 @@ SITUATIONS: Mapping[str, tuple[Prepare, dict[str, Any]]] = {
 # Absence is proved after a minute
 NEED_LONG = {
     "cycles.integrity.examine",
-    "orders.adopting.adopt_by_deals",
     "orders.unknowns.UnknownResolver._prove_absent",
 }
 
