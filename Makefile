@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 BROWSER_PACKAGES := chromium fonts-liberation
 
 .DEFAULT_GOAL := help
-.PHONY: help install run stop test mutants simulate browser soak-simulator soak-netting soak-backtest soak-api check format lock licences sbom audit envexample clean
+.PHONY: help install run stop test mutants simulate browser soak-simulator soak-netting soak-reconciliation soak-backtest soak-api check format lock licences sbom audit envexample clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,10 @@ soak-backtest: install  ## Compare backtests with the whole engine on 200 market
 
 soak-netting: install  ## Run 10,000 random histories through the virtual-position ledger
 	NETTING_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/brokers/test_netting.py
+
+soak-reconciliation: install  ## Tell 20,000 random books in any order, twice and with losses, and compare what comes of them
+	@RECONCILIATION_EXAMPLES=20000 $(BIN)/python -m pytest -q tests/reconciliation/test_any_order.py \
+	  tests/reconciliation/test_domain.py $(ARGS)
 
 soak-api: install  ## Send each route of the API 200 requests made from its document, and 200 that it must refuse
 	@API_EXAMPLES=200 $(BIN)/python -m pytest -q tests/api/test_schemathesis.py

@@ -1,14 +1,53 @@
-"""Differences that are not between a pair of order and position: closures, figures, the balance, outcomes."""
+"""All differences of a pass: of pairs, of what is left over on either side, and what the ledger of deals says."""
 
+from collections.abc import Callable, Container
 from datetime import datetime
 
+from orders.domain import token_in
 from orders.models import Order, OrderIntent
 from reconciliation import selectors
-from reconciliation.domain import Finding, Kind, Severity
+from reconciliation.domain import Finding, Kind, Severity, Thresholds, divergences_of, missing_of, unmatched_of
+from reconciliation.matching import Matched, suggest
 
 # A balance that is off by more than this share of it is critical
 BALANCE_CRITICAL_SHARE = 0.01
 EXPECTED_CLOSES = ("stop_loss", "take_profit")
+
+
+def pair_findings(
+    found: Matched, *, pip: Callable[[str], float], limits: Callable[[str], Thresholds]
+) -> list[Finding]:  # fmt: skip
+    """Compare the identified pairs; `pip` (in price units) and `limits` are asked by symbol. Pure."""
+    return [
+        finding
+        for order, position in found.pairs
+        for finding in divergences_of(order, position, pip=pip(position.symbol), limits=limits(position.symbol))
+    ]
+
+
+def leftover_findings(
+    found: Matched, *, pip: Callable[[str], float], limits: Thresholds, magics: Container[int]
+) -> list[Finding]:
+    """Say what identity left over on either side, with suggestions; `magics` are those of our bots. Pure."""
+    pairs = []
+    if found.orders and found.positions:
+        pips = {o.symbol.casefold(): pip(o.symbol) for o in found.orders}
+        pairs = suggest(found.orders, found.positions, pips=pips, limits=limits)
+    by_order = {o.order_id: p for o, p in pairs}
+    by_position = {p.identifier: o for o, p in pairs}
+    findings: list[Finding] = []
+    for order in found.orders:
+        other = by_order.get(order.order_id)
+        hint = {} if other is None else {"position": other.identifier, "ticket": other.ticket}
+        # A close of ours under way says why it is not there any more; its deals will prove it.
+        if not order.volume_open:
+            findings.append(missing_of(order, suggestion=hint))
+    for position in found.positions:
+        like = by_position.get(position.identifier)
+        hint = {} if like is None else {"order": like.order_id, "ticket": like.ticket}
+        is_ours = token_in(position.comment) is not None or position.magic in magics
+        findings.append(unmatched_of(position, is_ours=is_ours, suggestion=hint))
+    return findings
 
 
 def ledger_findings(account_id: int, *, at: datetime) -> list[Finding]:

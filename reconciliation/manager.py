@@ -9,7 +9,6 @@ from typing import Any
 from brokers.domain import Book
 from brokers.gateway import Gateway, SymbolError
 from core.clock import Clock
-from orders.domain import token_in
 from orders.gate import Gate, fenced
 from orders.manager import OrdersManager
 from reconciliation import selectors
@@ -20,14 +19,11 @@ from reconciliation.domain import (
     Plan,
     Severity,
     confirmed,
-    divergences_of,
-    missing_of,
     plan,
     treatment_of,
-    unmatched_of,
 )
-from reconciliation.findings import balance_finding, ledger_findings
-from reconciliation.matching import match, suggest
+from reconciliation.findings import balance_finding, ledger_findings, leftover_findings, pair_findings
+from reconciliation.matching import match
 from reconciliation.models import Ending
 from reconciliation.policies import carry_out
 from reconciliation.services import ledger
@@ -165,31 +161,9 @@ class Reconciler:
         there = {p.identifier for p in book.positions}
         tickets = [e.ticket for e in expected if e.identifier not in there]
         found = match(expected, book.positions, positions_of_orders=selectors.positions_of_orders(account_id, tickets))
-        findings: list[Finding] = []
-        for order, position in found.pairs:
-            findings += divergences_of(
-                order, position, pip=self._pip(position.symbol), limits=limits.of(position.symbol)
-            )
-        if not (found.orders or found.positions):
-            return findings, len(found.pairs)
-        pairs = []
-        if found.orders and found.positions:
-            pips = {o.symbol.casefold(): self._pip(o.symbol) for o in found.orders}
-            pairs = suggest(found.orders, found.positions, pips=pips, limits=limits.of(""))
-        by_order = {o.order_id: p for o, p in pairs}
-        by_position = {p.identifier: o for o, p in pairs}
+        findings = pair_findings(found, pip=self._pip, limits=limits.of)
         magics = selectors.magics_of(account_id) if found.positions else {}
-        for order in found.orders:
-            other = by_order.get(order.order_id)
-            hint = {} if other is None else {"position": other.identifier, "ticket": other.ticket}
-            # A close of ours under way says why it is not there any more; its deals will prove it.
-            if not order.volume_open:
-                findings.append(missing_of(order, suggestion=hint))
-        for position in found.positions:
-            like = by_position.get(position.identifier)
-            hint = {} if like is None else {"order": like.order_id, "ticket": like.ticket}
-            is_ours = token_in(position.comment) is not None or position.magic in magics
-            findings.append(unmatched_of(position, is_ours=is_ours, suggestion=hint))
+        findings += leftover_findings(found, pip=self._pip, limits=limits.of(""), magics=magics)
         return findings, len(found.pairs)
 
     def _pip(self, symbol: str) -> float:

@@ -42,6 +42,9 @@ def match(
         if (position := places.get(order.identifier)) is not None:
             pair(order, position)
     if orders and places:
+        # In the order of their numbers, so that the broker's order of telling decides nothing
+        orders = dict(sorted(orders.items()))
+        places = dict(sorted(places.items()))
         by_ticket = {p.ticket: p for p in places.values()}
         by_token = {token: p for p in places.values() if (token := token_in(p.comment)) is not None}
         for order in list(orders.values()):
@@ -72,9 +75,9 @@ def suggest(
     `pips` gives a pip in price units by symbol in lower case. Above SUGGESTED_MAX on one side nothing is suggested.
     """
     groups: dict[tuple[str, str], tuple[list[Expected], list[Position]]] = defaultdict(lambda: ([], []))
-    for order in orders:
+    for order in sorted(orders, key=lambda o: o.order_id):
         groups[(order.symbol.casefold(), order.side)][0].append(order)
-    for position in positions:
+    for position in sorted(positions, key=lambda p: p.identifier):
         groups[(position.symbol.casefold(), position.side)][1].append(position)
     found: list[tuple[Expected, Position]] = []
     for (symbol, _), (left, right) in groups.items():

@@ -33,7 +33,7 @@ def test_each_job_runs_at_its_own_interval(clock: VirtualClock) -> None:
     assert calls.count("c") == 10
 
 
-@pytest.mark.requirement("S0-71", "S0-80")
+@pytest.mark.requirement("S0-71", "S0-80", "S0-59")
 def test_a_failing_job_backs_off_and_the_others_go_on(clock: VirtualClock) -> None:
     def fail() -> None:
         raise OSError("the pipe is gone")
@@ -47,6 +47,7 @@ def test_a_failing_job_backs_off_and_the_others_go_on(clock: VirtualClock) -> No
     assert "the pipe is gone" in bad.last_error
 
 
+@pytest.mark.requirement("S0-58")
 def test_a_job_that_works_again_closes_its_circuit(clock: VirtualClock) -> None:
     broken = [True]
 

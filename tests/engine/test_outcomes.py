@@ -49,6 +49,7 @@ def test_with_a_late_history_nothing_is_proved_absent_that_exists(world: World) 
     world.assert_equal()
 
 
+@pytest.mark.requirement("S0-16", "S0-18", "X-03")
 def test_a_close_seen_before_its_history_waits_for_the_proof(world: World) -> None:
     world.bot(**SLOW)
     world.run(3)

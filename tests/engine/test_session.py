@@ -55,6 +55,7 @@ def test_a_quiet_pass_writes_nothing(world: World) -> None:
     assert [list(model.objects.values_list()) for model in (Order, Cycle, AccountMarks)] == rows
 
 
+@pytest.mark.requirement("X-04")
 @pytest.mark.parametrize("function", ["positions_get", "account_info", "orders_get", "history_deals_get"])
 def test_an_empty_answer_that_is_a_failure_closes_nothing(world: World, function: str) -> None:
     world.bot()
@@ -148,7 +149,7 @@ def test_a_crash_at_any_time_loses_and_doubles_nothing(world: World) -> None:
     assert len(world.cycles("open")) == 1
 
 
-@pytest.mark.requirement("S0-53", "S0-57")
+@pytest.mark.requirement("S0-53", "S0-57", "S0-56")
 def test_the_state_row_tells_health_positions_and_statistics(world: World) -> None:
     world.bot()
     world.run(65)

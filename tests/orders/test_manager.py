@@ -37,7 +37,7 @@ def request(world: World, **fields: Any) -> SimulatedTerminal:
     return hand
 
 
-@pytest.mark.requirement("S0-60", "S0-61", "S0-62", "S0-63", "S0-64", "S0-65", "S0-93")
+@pytest.mark.requirement("S0-60", "S0-61", "S0-62", "S0-63", "S0-64", "S0-65", "S0-93", "S0-07")
 def test_statistics_count_both_sides_syncs_errors_and_repairs(held: World) -> None:
     before = held.session.orders.get_order_statistics()
     assert (before["mt5_orders_count"], before["db_orders_count"], before["suspicious_orders_count"]) == (1, 1, 0)
@@ -63,7 +63,7 @@ def test_passes_and_repairs_are_logged_as_the_source_words_them(held: World, cap
     assert "Fixed 1 suspicious orders" in lines
 
 
-@pytest.mark.requirement("S0-11", "S0-14", "S0-17", "S0-18", "S0-24", "S0-25", "S0-28")
+@pytest.mark.requirement("S0-11", "S0-14", "S0-17", "S0-18", "S0-24", "S0-25", "S0-28", "S0-20")
 def test_a_take_profit_is_booked_with_its_reason_events_and_money(world: World) -> None:
     world.bot(**ONE_CYCLE, take_profit=20.0, target_profit=1000.0)
     world.run(3)
@@ -100,6 +100,7 @@ def test_a_close_that_the_broker_refuses_is_told_and_tried_again(world: World) -
     world.assert_equal()
 
 
+@pytest.mark.requirement("S0-13", "S0-19")
 def test_a_partial_close_and_changed_stops_are_followed(held: World) -> None:
     ticket = held.open_orders()[0].ticket
     request(held, action=1, position=ticket, volume=0.04, type=1)

@@ -130,6 +130,7 @@ def test_what_left_before_a_backup_was_restored_is_never_sent_again(world: World
     assert world.truth.positions == ()
 
 
+@pytest.mark.requirement("S0-54")
 def test_nothing_is_entered_before_the_books_equal_the_broker(world: World) -> None:
     world.bot(**HELD)
     seen: list[tuple[str, ...]] = []

@@ -1,5 +1,6 @@
 """What is a divergence, how bad it is, and what a pass writes about it: S3's rules, without a database."""
 
+import os
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
@@ -27,6 +28,8 @@ from reconciliation.domain import (
 from tests.reconciliation.test_matching import AT, PIP, expected, position
 
 ALERT = Treatment(Policy.ALERT)
+# `make soak-reconciliation` asks for ten times as many
+EXAMPLES = int(os.environ.get("RECONCILIATION_EXAMPLES", "2000"))
 ACCOUNT = AccountState(1, "S", "USD", 1000.0, 0.0, 0.0, 1000.0, 0.0, 1000.0, 0.0, 100, MarginMode.HEDGING, True, True)
 
 
@@ -120,7 +123,7 @@ def test_another_direction_is_critical_and_the_only_thing_said() -> None:
     assert (found.kind, found.severity) == (Kind.FOREIGN_CHANGE, Severity.CRITICAL)
 
 
-@pytest.mark.requirement("S3-28", "S3-29", "S3-30")
+@pytest.mark.requirement("S3-28", "S3-29", "S3-30", "X-02")
 def test_every_kind_has_one_of_s3s_codes() -> None:
     assert Kind.CLOSED_BY_BROKER.s3_code == 0
     assert Kind.UNMATCHED.s3_code == 2
@@ -185,7 +188,7 @@ def by_default(finding: Finding) -> Treatment:
     return Treatment(default_policy(finding.kind))
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(FINDINGS, FINDINGS, st.randoms(use_true_random=False))
 def test_a_second_pass_over_an_unchanged_world_changes_nothing(
     before: list[Finding], now: list[Finding], shuffler: Any

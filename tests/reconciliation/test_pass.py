@@ -191,6 +191,7 @@ def test_a_position_with_our_mark_that_the_books_lost_stops_entries_until_it_is_
     assert block.lifted_at is not None
 
 
+@pytest.mark.requirement("X-01")
 def test_an_order_without_a_position_and_without_a_deal_is_critical_and_nothing_is_closed_unproved(held: World) -> None:
     order = held.open_orders()[0]
     Order.objects.create(

@@ -5,6 +5,8 @@ import logging
 import sys
 from pathlib import Path
 
+import pytest
+
 from tradingsite.logs import JsonFormatter, SharedRotatingFile
 
 
@@ -32,6 +34,7 @@ def test_a_record_is_one_json_object_with_its_extras(tmp_path: Path) -> None:
     assert seen["at"].endswith("+00:00")
 
 
+@pytest.mark.requirement("S0-91")
 def test_two_writers_share_a_rotated_file_and_lose_no_line(tmp_path: Path) -> None:
     one, other = handler(tmp_path / "log", 400), handler(tmp_path / "log", 400)
     for number in range(4):
