@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from unfold.dataclasses import SearchResult
 
 from reconciliation.admin.desk import waiting_count
 
@@ -97,6 +98,17 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         if items:
             sections.append({"title": title, "separator": bool(sections), "items": items})
     return sections
+
+
+def search(request: HttpRequest, search_term: str) -> list[SearchResult]:
+    """Find pages of the sidebar for the command palette, which by itself knows only models."""
+    wanted = search_term.strip().lower()
+    return [
+        SearchResult(title=str(item["title"]), description=str(section["title"]), link=item["link"], icon=item["icon"])
+        for section in sidebar(request)
+        for item in section["items"]
+        if wanted and wanted in str(item["title"]).lower()
+    ]
 
 
 def _item(request: HttpRequest, title: str, icon: str, name: str) -> dict[str, Any] | None:

@@ -30,13 +30,22 @@ def unfold_settings() -> dict[str, Any]:
         "SITE_FAVICONS": [
             {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("dashboard/icon.svg")}
         ],
-        "SCRIPTS": [lambda request: static("reconciliation/count.js")],
+        "SCRIPTS": [
+            lambda request: static("reconciliation/count.js"),
+            lambda request: static("dashboard/keys.js"),
+        ],
+        "STYLES": [lambda request: static("dashboard/keys.css")],
         "SHOW_HISTORY": True,
         "SHOW_VIEW_ON_SITE": False,
         "ENVIRONMENT": "tradingsite.unfold.environment_badge",
         "DASHBOARD_CALLBACK": "dashboard.views.dashboard_callback",
-        "COMMAND": {"search_models": True},
-        "ACCOUNT": {"navigation": [{"title": "Your security", "link": reverse_lazy("security")}]},
+        "COMMAND": {"search_models": True, "search_callback": "dashboard.navigation.search"},
+        "ACCOUNT": {
+            "navigation": [
+                {"title": "Your security", "link": reverse_lazy("security")},
+                {"title": "Keyboard (?)", "link": "#keys"},
+            ]
+        },
         "SIDEBAR": {
             "show_search": True,
             "command_search": True,

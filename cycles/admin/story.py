@@ -67,7 +67,9 @@ def _leg(order: Order, floating: dict[int, tuple[float, float]], digits: int | N
         lots(order.volume or order.volume_initial),
         price(order.price_open, digits),
         price(order.price_close, digits),
-        format_html('<span data-leg="{}">{}</span>', order.pk, money(float(order.profit) + profit)),
+        format_html(
+            '<span class="whitespace-nowrap" data-leg="{}">{}</span>', order.pk, money(float(order.profit) + profit)
+        ),
         money(float(order.swap) + swap),
         money(order.commission),
         moment(order.opened_at),

@@ -55,10 +55,10 @@ class OrderAdmin(FactAdmin[Order]):
     list_select_related = ("account", "account__marks", "bot", "cycle")
     ordering = ("-opened_at", "-id")
     fieldsets = (
-        (None, {"fields": ("status", "symbol", "side", "volume", "volume_initial")}),
+        (None, {"fields": ("status", "symbol", "side", "lots", "volume_initial")}),
         ("Belongs to", {"fields": ("account", "bot", "cycle", "intent")}),
-        ("Prices", {"fields": ("price_open", "price_close", "sl", "tp")}),
-        ("Booked by deals", {"fields": ("profit", "swap", "commission")}),
+        ("Prices", {"fields": ("open_price", "close_price", "stop_loss", "take_profit")}),
+        ("Profit", {"fields": ("floating", "booked", "profit", "swap", "commission")}),
         (
             "Life",
             {
@@ -77,6 +77,8 @@ class OrderAdmin(FactAdmin[Order]):
         ),
         ("At the broker", {"fields": ("ticket", "identifier")}),
     )
+
+    readonly_fields = ("lots", "open_price", "close_price", "stop_loss", "take_profit", "floating", "booked")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         return super().get_queryset(request).annotate(digits=row_digits())

@@ -207,7 +207,9 @@ document.addEventListener("DOMContentLoaded", () => {
   Desk.start(render);
   paint();
   takeBars(data.bars, data.fills);
-  chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, data.bars.length - 120), to: data.bars.length + 4 });
+  const began = data.cycle && data.fills.length ? data.bars.findIndex((bar) => bar[0] + data.seconds > data.fills[0].at) : -1;
+  const from = began >= 0 ? Math.min(began - 15, data.bars.length - 40) : data.bars.length - 120;
+  chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, from), to: data.bars.length + 4 });
   const newest = data.bars.length ? data.bars[data.bars.length - 1][0] : 0;
   if (data.is_open !== false && Desk.serverNow() / 1000 - newest > 2.5 * data.seconds) fetchBars();
   new MutationObserver(() => {
