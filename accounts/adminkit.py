@@ -101,9 +101,7 @@ class ScopedRelatedFilter(_RelatedFilter):
 def _has_anywhere(request: HttpRequest, role: RoleName) -> bool:
     """Tell whether a person has a role in some account; the sidebar asks that for every page, so ask once a request."""
     known: dict[str, bool] = request.__dict__.setdefault("_roles_anywhere", {})
-    if role not in known:
-        known[role] = can_anywhere(request.user, role)
-    return known[role]
+    return known[role] if role in known else known.setdefault(role, can_anywhere(request.user, role))
 
 
 def account_path(model: type[Model]) -> str | None:
@@ -123,10 +121,11 @@ def scoped(queryset: QuerySet[M], request: HttpRequest, role: RoleName = "viewer
 
 @dataclass(frozen=True, slots=True)
 class DialogOptions:
-    """What a dialog action asks of a person and of the row; `shown_when` hides a button that has no meaning now."""
+    """What a dialog action asks of a person and of the row; without `shown_when` it is off, and says `otherwise`."""
 
     role: RoleName
     shown_when: Callable[[Any], bool]
+    otherwise: str
 
 
 class DialogForm(_DialogForm):
@@ -135,7 +134,11 @@ class DialogForm(_DialogForm):
     form_before_template = "desk/dialog_errors.html"
 
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        return {"errors": self.non_field_errors()}
+        return {"errors": self.non_field_errors(), "lines": self.preview(object_id) if object_id else []}
+
+    def preview(self, object_id: str) -> list[str]:
+        """Say what would happen to the row, a line each."""
+        return []
 
     def input(self) -> dict[str, Any]:
         """Return the cleaned fields that the action is about."""
@@ -159,15 +162,20 @@ def _with_own_password(form: type[DialogForm]) -> type[DialogForm]:
 
 
 def _typed_own_password(request: HttpRequest, bound: DialogForm) -> bool:
-    given = str(bound.cleaned_data.get(OWN_PASSWORD, ""))
-    return authenticate(request, username=person(request).get_username(), password=given) is not None
+    who, given = person(request).get_username(), str(bound.cleaned_data.get(OWN_PASSWORD, ""))
+    return authenticate(request, username=who, password=given) is not None
 
 
-def reason_field(label: str) -> forms.CharField:
+def reason_field(label: str, *, required: bool = True) -> forms.CharField:
     """Make a field for a reason in words."""
-    return forms.CharField(
-        label=label, max_length=REASON_LENGTH_MAX, validators=[plain_text], widget=UnfoldAdminTextInputWidget
-    )
+    limits: dict[str, Any] = {"max_length": REASON_LENGTH_MAX, "validators": [plain_text], "required": required}
+    return forms.CharField(label=label, widget=UnfoldAdminTextInputWidget, **limits)
+
+
+class ReasonDialog(DialogForm):
+    """Asks why, if the person cares to say; the audit trail keeps it."""
+
+    reason = reason_field("Reason (kept in the audit trail)", required=False)
 
 
 def post_dialog(
@@ -180,6 +188,7 @@ def post_dialog(
     icon: str = "",
     form: type[DialogForm] = DialogForm,
     shown_when: Callable[[Any], bool] = lambda row: True,
+    otherwise: str = "This has no meaning as it is now",
     is_dangerous: bool = False,
 ) -> Callable[[Callable[..., str]], Callable[..., HttpResponse]]:
     """Turn `method(self, request, row, **fields) -> message` into an action that only a confirmed POST carries out.
@@ -226,7 +235,7 @@ def post_dialog(
             )
             return answer
 
-        guarded.desk = DialogOptions(role, shown_when)  # type: ignore[attr-defined]
+        guarded.desk = DialogOptions(role, shown_when, otherwise)  # type: ignore[attr-defined]
         return guarded
 
     return decorate
@@ -249,9 +258,7 @@ class DeskAdmin(CleanQueries, _ModelAdmin[M]):
     edit_role: RoleName = "manager"
     list_per_page = 50
     show_full_result_count = False
-    list_filter_submit = True
-    compressed_fields = True
-    warn_unsaved_form = True
+    list_filter_submit = compressed_fields = warn_unsaved_form = True
     actions_detail: Sequence[str] = ()
     actions_row: Sequence[str] = ()
 
@@ -285,7 +292,7 @@ class DeskAdmin(CleanQueries, _ModelAdmin[M]):
         page = request.headers.get("HX-Current-URL", "")
         if page and url_has_allowed_host_and_scheme(page, {request.get_host()}):
             return page
-        name = f"admin:{self.model._meta.app_label}_{self.model._meta.model_name}"
+        name = f"admin:{self.model._meta.label_lower.replace('.', '_')}"
         return reverse(f"{name}_changelist") if row is None else reverse(f"{name}_change", args=(row.pk,))
 
     def log_action(self, request: HttpRequest, row: M, message: str) -> None:
@@ -339,14 +346,26 @@ class DeskAdmin(CleanQueries, _ModelAdmin[M]):
     def _filter_unfold_actions_by_permissions(
         self, request: HttpRequest, actions: Sequence[Any], object_id: str | None = None
     ) -> list[Any]:
-        """Show the actions that the person's role allows and that have a meaning for the row as it is."""
+        """Show the actions that the person's role allows."""
         row = self.get_object(request, str(object_id)) if object_id else None
         return [
             action
             for action in actions
-            if (desk := getattr(action.method, "desk", None)) is None
-            or (self.may(request, row, desk.role) and (row is None or desk.shown_when(row)))
+            if (desk := getattr(action.method, "desk", None)) is None or self.may(request, row, desk.role)
         ]
+
+    def _get_actions_navigation(
+        self, provided_actions: Sequence[Any], allowed_actions: Sequence[Any], object_id: str | None = None
+    ) -> list[Any]:
+        """Switch off, and say why, what has no meaning for the row as it is."""
+        found: list[Any] = super()._get_actions_navigation(*(provided_actions, allowed_actions, object_id))  # type: ignore[misc]
+        row = None if object_id is None else self.model._default_manager.filter(pk=object_id).first()
+        for action in allowed_actions if row is not None else ():
+            desk, path = getattr(action.method, "desk", None), reverse(f"admin:{action.action_name}", args=(object_id,))
+            if desk is not None and not desk.shown_when(row):
+                off = {"dialog": None, "attrs": {"aria-disabled": "true", "title": desk.otherwise}}
+                found = [item | off if item.get("path") == path else item for item in found]
+        return found
 
     def formfield_for_foreignkey(self, db_field: "ForeignKey[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:
         """Offer only related rows of accounts that the person may edit."""
@@ -368,10 +387,7 @@ class FactAdmin(DeskAdmin[M]):
 class FactInline(_TabularInline[Model, M]):
     """Rows of facts on another row's page; the page's own permission covers them."""
 
-    extra = 0
-    can_delete = False
-    show_change_link = True
-    per_page = 50
+    extra, per_page, can_delete, show_change_link = 0, 50, False, True
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [str(name) for name in self.fields or ()]
@@ -382,8 +398,4 @@ class FactInline(_TabularInline[Model, M]):
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    has_change_permission = has_delete_permission = has_add_permission

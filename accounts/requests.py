@@ -30,12 +30,18 @@ def request_command(
 ) -> Command:
     """Ask the account's session to carry out a command of `engine.commands`; its row shows what came of it.
 
+    What waits already is not asked for again: a double click gets the same command.
+
     Raises:
         ValidationError: The account is stopped (code `not_running`): nobody would answer.
     """
     account = TradingAccount.objects.select_for_update().get(pk=account_id)
     if account.desired_state == DesiredState.STOPPED:
         raise ValidationError(f"{account.name} is stopped: start it first, so that its engine can do it.", NOT_RUNNING)
+    waiting = Command.objects.filter(account_id=account_id, kind=kind, state=Command.State.WAITING)
+    for known in waiting.order_by("id"):
+        if _without_number(known.args) == _without_number(args):
+            return known
     command = ask(account_id=account_id, kind=kind, args=dict(args), by=by, at=at)
     record_change(
         kind="COMMAND",
@@ -50,3 +56,8 @@ def request_command(
         at=at,
     )
     return command
+
+
+def _without_number(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the number that makes each request of a part one of its own."""
+    return {name: value for name, value in args.items() if name != "request"}

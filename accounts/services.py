@@ -211,7 +211,9 @@ def _password_word(account: TradingAccount) -> str:
 
 
 @transaction.atomic
-def set_desired_state(*, account: TradingAccount, state: str, at: datetime, by: User | None = None) -> bool:
+def set_desired_state(
+    *, account: TradingAccount, state: str, at: datetime, by: User | None = None, reason: str = ""
+) -> bool:
     """Say whether an account shall run, hold back entries or stop, and ask its engine to look; tell if that is new.
 
     Raises:
@@ -232,6 +234,7 @@ def set_desired_state(*, account: TradingAccount, state: str, at: datetime, by: 
         account_id=account.pk,
         before={"desired_state": before},
         after={"desired_state": state},
+        reason=reason,
         by=by,
         at=at,
     )
@@ -241,7 +244,7 @@ def set_desired_state(*, account: TradingAccount, state: str, at: datetime, by: 
 
 
 @transaction.atomic
-def wind_down(*, account: TradingAccount, close: bool, at: datetime, by: User | None = None) -> bool:
+def wind_down(*, account: TradingAccount, close: bool, at: datetime, by: User | None = None, reason: str = "") -> bool:
     """Hold back entries, and stop the account once nothing of it is open; tell whether that is new.
 
     With `close` the engine closes everything at once, else it waits until the bots have closed it.
@@ -260,6 +263,7 @@ def wind_down(*, account: TradingAccount, close: bool, at: datetime, by: User | 
         account_id=account.pk,
         before={"desired_state": current.desired_state, "winding_down": current.winding_down},
         after={"desired_state": DesiredState.PAUSED, "winding_down": how},
+        reason=reason,
         by=by,
         at=at,
     )

@@ -97,6 +97,18 @@ def ask(*, account_id: int, kind: str, args: dict[str, Any], by: "User | None", 
     return command
 
 
+def ask_once(*, account_id: int, kind: str, args: dict[str, Any], by: "User | None", at: datetime) -> bool:
+    """Ask as `ask` does, unless the very same is waiting already; tell whether it is new. A double click asks once."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s), hashtext(%s))", ["ask_once", str(account_id)])
+        same = Command.objects.filter(account_id=account_id, kind=kind, args=args, state=Command.State.WAITING)
+        if same.exists():
+            return False
+        ask(account_id=account_id, kind=kind, args=args, by=by, at=at)
+    return True
+
+
 def finish_command(command_id: int, *, ok: bool, result: str, at: datetime) -> bool:
     """Answer a waiting command; return False, and change nothing, when it was answered already."""
     state = Command.State.DONE if ok else Command.State.FAILED

@@ -220,7 +220,7 @@ def revert(
 
 
 @transaction.atomic
-def set_bot_state(*, bot: Bot, state: str, at: datetime, by: User | None = None) -> bool:
+def set_bot_state(*, bot: Bot, state: str, at: datetime, by: User | None = None, reason: str = "") -> bool:
     """Say whether a bot shall run, hold back entries or stop, and ask the engine to look; tell if that is new.
 
     Raises:
@@ -249,6 +249,7 @@ def set_bot_state(*, bot: Bot, state: str, at: datetime, by: User | None = None)
         bot_id=locked.pk,
         before={"desired_state": before},
         after={"desired_state": state},
+        reason=reason,
         by=by,
         at=at,
     )

@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
 
 from accounts import services
-from accounts.admin.forms import AccountForm, PasswordDialog, StartDialog, SymbolForm
+from accounts.admin.forms import AccountForm, PasswordDialog, StartDialog, StateDialog, SymbolForm
 from accounts.admincells import (
     NOTHING,
     STATES,
@@ -52,7 +52,10 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     list_select_related = ("engine_state", "marks")
     ordering = ("name",)
     inlines = (SymbolInline, RoleInline)
-    actions_detail = ("start", "pause", "resume", "stop", "change_password", "force_order_sync", "examine")
+    actions_detail: Any = (
+        "start", "pause", "resume", "drain", "flatten", "stop",
+        {"title": "More", "items": ["force_order_sync", "examine", "change_password"]},
+    )  # fmt: skip
     actions_row = ("start", "pause", "resume", "stop")
     readonly_fields = (
         "wanted",
@@ -189,8 +192,10 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         if form.cleaned_data.get("pairing"):
             services.set_pairing(account=obj, pairing=form.cleaned_data["pairing"], by=by, at=at)
 
-    def _set_state(self, request: HttpRequest, account: TradingAccount, state: DesiredState) -> str:
-        changed = services.set_desired_state(account=account, state=state, by=person(request), at=CLOCK.now())
+    def _set_state(self, request: HttpRequest, account: TradingAccount, state: DesiredState, reason: str) -> str:
+        changed = services.set_desired_state(
+            account=account, state=state, by=person(request), at=CLOCK.now(), reason=reason
+        )
         word = state.label.lower()
         return f"{account.name} is to be {word}." if changed else f"{account.name} was to be {word} already."
 
@@ -202,9 +207,10 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         icon="play_arrow",
         form=StartDialog,
         shown_when=lambda account: account.desired_state == DesiredState.STOPPED,
+        otherwise="The account is not stopped",
     )
-    def start(self, request: HttpRequest, account: TradingAccount) -> str:
-        return self._set_state(request, account, DesiredState.RUNNING)
+    def start(self, request: HttpRequest, account: TradingAccount, reason: str) -> str:
+        return self._set_state(request, account, DesiredState.RUNNING, reason)
 
     @post_dialog(
         label="Pause",
@@ -212,10 +218,12 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         button="Pause the account",
         path="pause",
         icon="pause",
+        form=StateDialog,
         shown_when=lambda account: account.desired_state == DesiredState.RUNNING,
+        otherwise="Only a running account can be paused",
     )
-    def pause(self, request: HttpRequest, account: TradingAccount) -> str:
-        return self._set_state(request, account, DesiredState.PAUSED)
+    def pause(self, request: HttpRequest, account: TradingAccount, reason: str) -> str:
+        return self._set_state(request, account, DesiredState.PAUSED, reason)
 
     @post_dialog(
         label="Resume",
@@ -225,9 +233,10 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         icon="play_arrow",
         form=StartDialog,
         shown_when=lambda account: account.desired_state == DesiredState.PAUSED,
+        otherwise="Only a paused account can be resumed",
     )
-    def resume(self, request: HttpRequest, account: TradingAccount) -> str:
-        return self._set_state(request, account, DesiredState.RUNNING)
+    def resume(self, request: HttpRequest, account: TradingAccount, reason: str) -> str:
+        return self._set_state(request, account, DesiredState.RUNNING, reason)
 
     @post_dialog(
         label="Stop",
@@ -235,10 +244,40 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         button="Stop the account",
         path="stop",
         icon="stop",
+        form=StateDialog,
         shown_when=lambda account: account.desired_state != DesiredState.STOPPED,
+        otherwise="The account is stopped already",
     )
-    def stop(self, request: HttpRequest, account: TradingAccount) -> str:
-        return self._set_state(request, account, DesiredState.STOPPED)
+    def stop(self, request: HttpRequest, account: TradingAccount, reason: str) -> str:
+        return self._set_state(request, account, DesiredState.STOPPED, reason)
+
+    @post_dialog(
+        label="Drain",
+        question="No new cycles. Open ones run to their own end; then the account stops by itself.",
+        button="Drain the account",
+        path="drain",
+        icon="water_drop",
+        form=StateDialog,
+        shown_when=lambda account: account.desired_state != DesiredState.STOPPED and not account.winding_down,
+        otherwise="The account is stopped, or winding down already",
+    )
+    def drain(self, request: HttpRequest, account: TradingAccount, reason: str) -> str:
+        new = services.wind_down(account=account, close=False, by=person(request), at=CLOCK.now(), reason=reason)
+        return f"{account.name} drains." if new else f"{account.name} was draining already."
+
+    @post_dialog(
+        label="Flatten",
+        question="Close everything that bots hold on this account at the market, now; then the account stops.",
+        button="Close everything and stop",
+        path="flatten",
+        icon="compress",
+        form=StateDialog,
+        shown_when=lambda account: account.desired_state != DesiredState.STOPPED,
+        otherwise="No engine runs a stopped account: start it first",
+    )
+    def flatten(self, request: HttpRequest, account: TradingAccount, reason: str) -> str:
+        new = services.wind_down(account=account, close=True, by=person(request), at=CLOCK.now(), reason=reason)
+        return f"{account.name} is being closed." if new else f"{account.name} was being closed already."
 
     @post_dialog(
         label="Set password",
@@ -261,6 +300,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         path="force-order-sync",
         icon="sync",
         shown_when=lambda account: account.desired_state != DesiredState.STOPPED,
+        otherwise="No engine runs a stopped account: start it first",
     )
     def force_order_sync(self, request: HttpRequest, account: TradingAccount) -> str:
         services.request_order_sync(account=account, by=person(request), at=CLOCK.now())
@@ -273,6 +313,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         path="examine",
         icon="stethoscope",
         shown_when=lambda account: account.desired_state != DesiredState.STOPPED,
+        otherwise="No engine runs a stopped account: start it first",
     )
     def examine(self, request: HttpRequest, account: TradingAccount) -> str:
         services.request_examination(account=account, by=person(request), at=CLOCK.now())

@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from accounts.adminkit import DeskModelForm, DialogForm
+from accounts.adminkit import DeskModelForm, DialogForm, ReasonDialog
 from accounts.models import DesiredState, Symbol, TradingAccount
 from accounts.selectors import password_of
 from accounts.services import PASSWORD_LENGTH_MAX, check_account, investor_objection
@@ -121,7 +121,20 @@ class PasswordDialog(DialogForm):
     password = password_field("The terminal's password for this login. Stored encrypted, never shown.", required=True)
 
 
-class StartDialog(DialogForm):
+class StateDialog(ReasonDialog):
+    """Shows what is open on an account before its state changes."""
+
+    def preview(self, object_id: str) -> list[str]:
+        account = TradingAccount.objects.select_related("marks").get(pk=object_id)
+        marks: Any = getattr(account, "marks", None)
+        count = len(marks.identifiers) if marks is not None else 0
+        if not count:
+            return ["Nothing is open on it."]
+        floating = sum(marks.profits) + sum(marks.swaps)
+        return [f"{count} position(s) are open, floating {floating:+,.2f} {account.currency}."]
+
+
+class StartDialog(ReasonDialog):
     """Starting an account with real money asks for its login; a demo account starts with one click."""
 
     confirm_login = forms.CharField(
@@ -143,4 +156,4 @@ class StartDialog(DialogForm):
         return typed
 
     def input(self) -> dict[str, Any]:
-        return {}
+        return {"reason": self.cleaned_data["reason"]}

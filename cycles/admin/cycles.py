@@ -10,13 +10,23 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter,
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanWidget
 
 from accounts.admincells import NOTHING, STATES, live_risk, moment, money, projection_of, stop_out_text, worst_case_text
-from accounts.adminkit import CLOCK, DialogForm, FactAdmin, ScopedRelatedFilter, display, person, post_dialog
+from accounts.adminkit import (
+    CLOCK,
+    DialogForm,
+    FactAdmin,
+    ScopedRelatedFilter,
+    display,
+    person,
+    post_dialog,
+    reason_field,
+)
 from accounts.models import TradingAccount
 from accounts.permissions import accounts_of
 from cycles.admin.page import chart_of
-from cycles.admin.story import legs_table, timeline_table
+from cycles.admin.story import floating_of, legs_table, timeline_table
+from cycles.requests import request_cycle_close
 from cycles.integrity import CHECKS
-from cycles.models import Cycle
+from cycles.models import Cycle, CycleStatus
 from events.services import ask
 
 
@@ -32,6 +42,24 @@ class IntegrityDialog(DialogForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["account"].queryset = accounts_of(kwargs["request"].user, "trader")  # type: ignore[attr-defined]
+
+
+class CloseDialog(DialogForm):
+    """Shows what would be closed, and asks why."""
+
+    reason = reason_field("Reason")
+
+    def preview(self, object_id: str) -> list[str]:
+        cycle = Cycle.objects.select_related("account").get(pk=object_id)
+        floating = floating_of(cycle.account_id)
+        legs = list(cycle.orders.filter(status__in=("open", "pending")).order_by("level", "id"))
+        lines = [
+            f"#{leg.ticket}: {'take back' if leg.status == 'pending' else 'close'} {leg.side} {leg.volume:.2f} "
+            f"{leg.symbol}, now {sum(floating.get(leg.identifier, (0.0,))):+,.2f}"
+            for leg in legs
+        ]
+        total = sum(sum(floating.get(leg.identifier, (0.0,))) for leg in legs)
+        return [*lines, f"Together about {total:+,.2f} {cycle.account.currency}, less commission and slippage."]
 
 
 @admin.register(Cycle)
@@ -63,6 +91,7 @@ class CycleAdmin(FactAdmin[Cycle]):
     ordering = ("-opened_at", "-id")
     change_form_outer_before_template = "cycles/story.html"
     actions_list = ("check_integrity",)
+    actions_detail = ("close_now",)
     fieldsets = (
         (None, {"fields": ("bot", "account", "symbol", "side", "status", "kind")}),
         (
@@ -150,6 +179,20 @@ class CycleAdmin(FactAdmin[Cycle]):
             "timeline_table": timeline_table(cycle),
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **story})
+
+    @post_dialog(
+        label="Close cycle",
+        question="Close every leg of this cycle at the market. It takes no more legs.",
+        button="Close the cycle",
+        path="close",
+        icon="close",
+        form=CloseDialog,
+        shown_when=lambda cycle: cycle.status != CycleStatus.CLOSED,
+        otherwise="The cycle is closed",
+    )
+    def close_now(self, request: HttpRequest, cycle: Cycle, reason: str) -> str:
+        request_cycle_close(cycle=cycle, reason=reason, by=person(request), at=CLOCK.now())
+        return f"The engine was asked to close {cycle}; Commands shows what came of it."
 
     @post_dialog(
         label="Check integrity",

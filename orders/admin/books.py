@@ -1,5 +1,6 @@
 """Admin of the books: orders, deals and floating values."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -15,9 +16,15 @@ from unfold.contrib.filters.admin import (
 
 from accounts.admincells import NOTHING, STATES, amount, link, moment, money, price
 from accounts.admincells import lots as in_lots
-from accounts.adminkit import FactAdmin, ScopedRelatedFilter, display
+from accounts.adminkit import CLOCK, FactAdmin, ScopedRelatedFilter, display, person, post_dialog
 from accounts.selectors import row_digits
-from orders.models import AccountMarks, Deal, Order
+from core.ids import Ids, SystemIds
+from orders.admin.dialogs import CloseDialog, StopsDialog
+from orders.models import AccountMarks, Deal, Order, OrderStatus
+from orders.requests import request_order_close, request_stops
+
+
+IDS: Ids = SystemIds()
 
 
 @admin.register(Order)
@@ -78,6 +85,8 @@ class OrderAdmin(FactAdmin[Order]):
         ("At the broker", {"fields": ("ticket", "identifier")}),
     )
 
+    actions_detail = ("close_now", "set_stops")
+    actions_row = ("close_now", "set_stops")
     readonly_fields = ("lots", "open_price", "close_price", "stop_loss", "take_profit", "floating", "booked")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
@@ -130,6 +139,35 @@ class OrderAdmin(FactAdmin[Order]):
     @display(description="Closed (UTC)", ordering="closed_at")
     def ended(self, order: Order) -> str:
         return moment(order.closed_at)
+
+    @post_dialog(
+        label="Close leg",
+        question="Close this position at the market, or take the resting order back.",
+        button="Close it",
+        path="close",
+        icon="close",
+        form=CloseDialog,
+        shown_when=lambda order: order.status in (OrderStatus.OPEN, OrderStatus.PENDING) and order.cycle_id is not None,
+        otherwise="It is over, or belongs to no cycle",
+    )
+    def close_now(self, request: HttpRequest, order: Order, reason: str) -> str:
+        by, at = person(request), CLOCK.now()
+        request_order_close(order=order, volume=None, reason=reason, by=by, at=at, ids=IDS)
+        return f"The engine was asked to close #{order.ticket}; Commands shows what came of it."
+
+    @post_dialog(
+        label="Change S/L, T/P",
+        question="Set both stops at the broker. 0 takes one away. A strategy that sets stops may set them again.",
+        button="Set the stops",
+        path="stops",
+        icon="vertical_align_center",
+        form=StopsDialog,
+        shown_when=lambda order: order.status == OrderStatus.OPEN and order.cycle_id is not None,
+        otherwise="It is not open, or belongs to no cycle",
+    )
+    def set_stops(self, request: HttpRequest, order: Order, sl: Decimal, tp: Decimal, reason: str) -> str:
+        request_stops(order=order, sl=sl, tp=tp, reason=reason, by=person(request), at=CLOCK.now())
+        return f"The engine was asked to set the stops of #{order.ticket}; Commands shows what came of it."
 
 
 @admin.register(Deal)

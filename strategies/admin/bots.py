@@ -15,7 +15,7 @@ from accounts.admincells import NOTHING, STATES, link, live_risk, projection_of,
 from accounts.adminkit import CLOCK, DeskAdmin, ScopedRelatedFilter, display, person, post_dialog
 from accounts.models import DesiredState
 from strategies import registry, services
-from strategies.admin.forms import BotForm
+from strategies.admin.forms import BotForm, BotStateDialog
 from strategies.admin.page import config_page
 from strategies.models import Bot
 
@@ -150,8 +150,8 @@ class BotAdmin(DeskAdmin[Bot]):
         self.message_user(request, f"{obj.name} was created. Set its parameters, then start it.")
         return redirect("admin:strategies_bot_config", object_id=obj.pk)
 
-    def _set_state(self, request: HttpRequest, bot: Bot, state: DesiredState) -> str:
-        changed = services.set_bot_state(bot=bot, state=state, by=person(request), at=CLOCK.now())
+    def _set_state(self, request: HttpRequest, bot: Bot, state: DesiredState, reason: str) -> str:
+        changed = services.set_bot_state(bot=bot, state=state, by=person(request), at=CLOCK.now(), reason=reason)
         word = state.label.lower()
         return f"{bot.name} is to be {word}." if changed else f"{bot.name} was to be {word} already."
 
@@ -161,21 +161,25 @@ class BotAdmin(DeskAdmin[Bot]):
         button="Start the bot",
         path="start",
         icon="play_arrow",
+        form=BotStateDialog,
         shown_when=lambda bot: bot.desired_state == DesiredState.STOPPED,
+        otherwise="The bot is not stopped",
     )
-    def start(self, request: HttpRequest, bot: Bot) -> str:
-        return self._set_state(request, bot, DesiredState.RUNNING)
+    def start(self, request: HttpRequest, bot: Bot, reason: str) -> str:
+        return self._set_state(request, bot, DesiredState.RUNNING, reason)
 
     @post_dialog(
-        label="Pause",
+        label="Pause (exits only)",
         question="No new entries by this bot. Its open cycles are still looked after and closed.",
         button="Pause the bot",
         path="pause",
         icon="pause",
+        form=BotStateDialog,
         shown_when=lambda bot: bot.desired_state == DesiredState.RUNNING,
+        otherwise="Only a running bot can be paused",
     )
-    def pause(self, request: HttpRequest, bot: Bot) -> str:
-        return self._set_state(request, bot, DesiredState.PAUSED)
+    def pause(self, request: HttpRequest, bot: Bot, reason: str) -> str:
+        return self._set_state(request, bot, DesiredState.PAUSED, reason)
 
     @post_dialog(
         label="Resume",
@@ -183,10 +187,12 @@ class BotAdmin(DeskAdmin[Bot]):
         button="Resume the bot",
         path="resume",
         icon="play_arrow",
+        form=BotStateDialog,
         shown_when=lambda bot: bot.desired_state == DesiredState.PAUSED,
+        otherwise="Only a paused bot can be resumed",
     )
-    def resume(self, request: HttpRequest, bot: Bot) -> str:
-        return self._set_state(request, bot, DesiredState.RUNNING)
+    def resume(self, request: HttpRequest, bot: Bot, reason: str) -> str:
+        return self._set_state(request, bot, DesiredState.RUNNING, reason)
 
     @post_dialog(
         label="Stop",
@@ -194,7 +200,9 @@ class BotAdmin(DeskAdmin[Bot]):
         button="Stop the bot",
         path="stop",
         icon="stop",
+        form=BotStateDialog,
         shown_when=lambda bot: bot.desired_state != DesiredState.STOPPED,
+        otherwise="The bot is stopped already",
     )
-    def stop(self, request: HttpRequest, bot: Bot) -> str:
-        return self._set_state(request, bot, DesiredState.STOPPED)
+    def stop(self, request: HttpRequest, bot: Bot, reason: str) -> str:
+        return self._set_state(request, bot, DesiredState.STOPPED, reason)

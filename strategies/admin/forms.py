@@ -10,7 +10,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from accounts.adminkit import DeskModelForm
+from accounts.adminkit import DeskModelForm, ReasonDialog
 from accounts.models import TradingAccount
 from accounts.validation import symbol_list
 from strategies import registry
@@ -19,6 +19,18 @@ from strategies.selectors import next_magic
 from strategies.services import room_for_one_more
 
 SYMBOLS_TEXT_MAX = 20 * 30 + 40
+
+
+class BotStateDialog(ReasonDialog):
+    """Shows what a bot holds before its state changes."""
+
+    def preview(self, object_id: str) -> list[str]:
+        bot = Bot.objects.select_related("account").get(pk=object_id)
+        open_cycles = bot.cycles.exclude(status="closed").count()
+        lines = [f"{open_cycles} cycle(s) of it are open." if open_cycles else "None of its cycles is open."]
+        if bot.account.desired_state == "stopped":
+            lines.append(f"{bot.account.name} is stopped: nothing trades until it is started too.")
+        return lines
 
 
 class SymbolsField(forms.CharField):

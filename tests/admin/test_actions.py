@@ -35,6 +35,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "risk_liverequest_end": {"reason": "not now"},
     "risk_newsevent_take": {"text": "time,currency,impact,title\n2026-03-06T13:30:00Z,USD,high,Payrolls"},
     "strategies_botconfig_revert": {"seen_version": "1"},
+    "cycles_cycle_close_now": {"reason": "enough"},
+    "orders_order_close_now": {"reason": "enough"},
+    "orders_order_set_stops": {"sl": "1.00000", "tp": "0", "reason": "the news"},
 }
 
 
@@ -169,6 +172,34 @@ def test_a_stolen_session_does_nothing_dangerous(name: str, desk: Desk, as_: Cal
         assert "HX-Redirect" not in answer.headers
         assert after == {table: rows for table, rows in before.items() if not table.startswith("axes_")}
     assert client.post(url, answers(desk, name)).headers["HX-Redirect"]
+
+
+def test_what_has_no_meaning_now_is_off_and_says_why(desk: Desk, as_: Callable[..., Client]) -> None:
+    page = as_("root").get(reverse("admin:strategies_bot_change", args=(desk.bot.pk,)))
+    shown = {action["title"]: action for action in page.context["actions_detail"]}
+    assert shown["Stop"]["attrs"] == {"aria-disabled": "true", "title": "The bot is stopped already"}
+    assert shown["Stop"]["dialog"] is None
+    assert shown["Start"]["dialog"] is not None
+    assert 'title="The bot is stopped already"' in page.content.decode()
+
+
+@pytest.mark.parametrize("name", ["cycles_cycle_close_now", "orders_order_close_now", "orders_order_set_stops"])
+def test_a_double_click_asks_the_engine_once_and_the_dialog_says_what_would_happen(
+    name: str, desk: Desk, as_: Callable[..., Client]
+) -> None:
+    client, label = as_("ada"), next(label for label, known, _ in ALL if known == name)
+    url, before = address(desk, label, name, True), Command.objects.count()
+    assert "What will happen" in client.get(url).content.decode()
+    for _ in range(2):
+        assert client.post(url, answers(desk, name)).headers["HX-Redirect"]
+    assert Command.objects.count() == before + 1
+
+
+def test_a_stop_on_the_wrong_side_of_the_price_is_refused(desk: Desk, as_: Callable[..., Client]) -> None:
+    url, before = address(desk, "orders.Order", "orders_order_set_stops", True), Command.objects.count()
+    answer = as_("ada").post(url, {**CONFIRMED, "sl": "1.10000", "tp": "0", "reason": "oops"})
+    assert "The stop loss of a buy is below the price, which is 1.09" in answer.content.decode()
+    assert Command.objects.count() == before
 
 
 def test_an_outsider_cannot_name_a_foreign_account_in_a_dialog(desk: Desk, as_: Callable[..., Client]) -> None:

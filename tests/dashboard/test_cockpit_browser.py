@@ -61,6 +61,7 @@ def test_charts_cycle_and_keys(desk: tuple[Engine, Page, str]) -> None:
 def by_keyboard(page: Page, address: str) -> None:
     """Go to a list, move in it, open a row, look at the help and at the palette, all by keys."""
     page.goto(f"{address}/admin/")
+    page.wait_for_load_state()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     expect(page.get_by_role("dialog", name="Keyboard")).to_contain_text("Next and previous row")
@@ -69,12 +70,14 @@ def by_keyboard(page: Page, address: str) -> None:
     page.keyboard.press("g")
     page.keyboard.press("r")
     expect(page).to_have_url(re.compile("/orders/order/"))
+    page.wait_for_load_state()
     rows = page.locator("#result_list tbody tr")
     for key, place in (("j", 0), ("j", 1), ("k", 0)):
         page.keyboard.press(key)
         expect(rows.nth(place)).to_have_class(re.compile("is-current"))
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/orders/order/\d+/change/"))
+    page.wait_for_load_state()
     page.keyboard.press("Control+k")
     page.locator("#search-input-command").press_sequentially("Statistics")
     found = page.locator("#command-results").get_by_role("link", name="Statistics")

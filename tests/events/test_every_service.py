@@ -37,6 +37,7 @@ TOMORROW = AT + timedelta(days=1)
 PARTS = {
     "events.audit.record_change",
     "events.services.ask",
+    "events.services.ask_once",
     "reconciliation.services.claims.adopt_positions",
     "engine.coordinator.coordinate",
     "engine.managerconfig.import_manager_config",

@@ -80,6 +80,13 @@ document.addEventListener("DOMContentLoaded", () => {
     else dialog.showModal();
   }
 
+  // An action that is off says why in its tooltip, and does nothing
+  document.addEventListener("click", (event) => {
+    if (event.target.closest('a[aria-disabled="true"]') === null) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, true);
+
   document.addEventListener("keydown", (event) => {
     const inDialog = event.target.closest("dialog") !== null;
     if (event.target.closest("input, textarea, select, [contenteditable]") !== null || event.ctrlKey || event.metaKey || event.altKey) return;
