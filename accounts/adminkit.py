@@ -260,7 +260,6 @@ class DeskAdmin(CleanQueries, _ModelAdmin[M]):
     show_full_result_count = False
     list_filter_submit = compressed_fields = warn_unsaved_form = True
     actions_detail: Sequence[str] = ()
-    actions_row: Sequence[str] = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
         return scoped(super().get_queryset(request), request)

@@ -24,9 +24,9 @@ from accounts.models import TradingAccount
 from accounts.permissions import accounts_of
 from cycles.admin.page import chart_of
 from cycles.admin.story import floating_of, legs_table, timeline_table
-from cycles.requests import request_cycle_close
 from cycles.integrity import CHECKS
 from cycles.models import Cycle, CycleStatus
+from cycles.requests import request_cycle_close
 from events.services import ask
 
 

@@ -23,7 +23,6 @@ from orders.admin.dialogs import CloseDialog, StopsDialog
 from orders.models import AccountMarks, Deal, Order, OrderStatus
 from orders.requests import request_order_close, request_stops
 
-
 IDS: Ids = SystemIds()
 
 

@@ -72,6 +72,8 @@ def address(desk: Desk, label: str, name: str, on_row: bool) -> str:
         OrderIntent.objects.filter(pk=desk.intent.pk).update(state="unknown", done_at=None)
     rows = {
         "orders.OrderIntent": desk.intent.pk,
+        "orders.Order": desk.order.pk,
+        "cycles.Cycle": desk.cycle.pk,
         "accounts.TradingAccount": desk.account.pk,
         "strategies.Bot": desk.bot.pk,
         "strategies.BotConfig": desk.bot.config_id,
