@@ -3,14 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 from brokers.domain import Position
-from engine.byhand import ask_broker
+from core.outcome import Accepted, Refused
+from engine.proposals import ask_of
+from orders.approval import Planned
 from orders.gate import fenced
 from orders.models import IntentKind
-from orders.services import Proposal
+from orders.sending import send_intent
+from orders.services import AlreadyDecided, Proposal, plan_intent
 from reconciliation.actions import STOPS, excess
 from reconciliation.domain import Kind
 from reconciliation.models import Divergence, State
 from reconciliation.services import settling
+from risk.domain import Vetoed, review_exit
 
 if TYPE_CHECKING:
     from engine.session import AccountSession
@@ -33,7 +37,18 @@ def _enforce(session: "AccountSession", row: Divergence, why: str) -> tuple[bool
     position = next((p for p in session.gateway.book().positions if p.identifier == row.identifier), None)
     if position is None:
         return False, f"#{row.ticket} is not at the broker any more"
-    return ask_broker(session, _proposal(row, position, why))
+    proposal = _proposal(row, position, why)
+    verdict = review_exit(ask_of(proposal, 0, None), session.clock.now())
+    if isinstance(verdict, Vetoed):
+        return False, verdict.detail
+    try:
+        with fenced(session.gate):
+            intent = plan_intent(
+                proposal, verdict, account_id=session.account_id, ids=session.ids, at=session.clock.now()
+            )
+    except AlreadyDecided as known:
+        return False, f"not asked again: {known}"
+    return _send(session, intent)
 
 
 def _proposal(row: Divergence, position: Position, why: str) -> Proposal:
@@ -57,3 +72,15 @@ def _proposal(row: Divergence, position: Position, why: str) -> Proposal:
         ticket=position.ticket,
         trace={"divergence": row.pk, "ours": row.ours, "theirs": row.theirs},
     )
+
+
+def _send(session: "AccountSession", intent: Planned) -> tuple[bool, str]:
+    outcome = send_intent(intent, gateway=session.gateway, gate=session.gate, clock=session.clock)
+    match outcome:
+        case Accepted():
+            return True, "the broker did it"
+        case Refused():
+            return False, f"the broker refused: {outcome.reason} {outcome.text}".strip()
+        case None:
+            return False, "it was not sent; ask again"
+    return True, "nobody knows yet what came of it; it is being looked up"
