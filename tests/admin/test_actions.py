@@ -190,6 +190,7 @@ def test_a_double_click_asks_the_engine_once_and_the_dialog_says_what_would_happ
     name: str, desk: Desk, as_: Callable[..., Client]
 ) -> None:
     client, label = as_("ada"), next(label for label, known, _ in ALL if known == name)
+    TradingAccount.objects.filter(pk=desk.account.pk).update(desired_state="running")
     url, before = address(desk, label, name, True), Command.objects.count()
     assert "What will happen" in client.get(url).content.decode()
     for _ in range(2):

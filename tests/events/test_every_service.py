@@ -4,6 +4,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
@@ -14,12 +15,15 @@ from accounts import secondfactor, tokens
 from accounts import services as accounts
 from accounts.models import AccountSnapshot, AppDevice, TradingAccount, User
 from core.ids import SystemIds
+from cycles import requests as cycle_requests
+from cycles.models import Cycle
 from engine import coordinator
 from engine.models import EngineHost, EngineState
 from events.audit import verify
 from events.models import AuditEntry
+from orders import requests as order_requests
 from orders import services as orders
-from orders.models import OrderIntent
+from orders.models import Order, OrderIntent
 from reconciliation.models import Divergence
 from reconciliation.services import claims, settling
 from risk.models import GuardAlarm
@@ -38,6 +42,7 @@ PARTS = {
     "events.audit.record_change",
     "events.services.ask",
     "events.services.ask_once",
+    "accounts.requests.request_command",
     "reconciliation.services.claims.adopt_positions",
     "engine.coordinator.coordinate",
     "engine.managerconfig.import_manager_config",
@@ -66,6 +71,17 @@ class Desk:
         intent = make_intent(self.bot, None, "t1")
         OrderIntent.objects.filter(pk=intent.pk).update(state="unknown", done_at=None)
         return intent.pk
+
+    def filled(self) -> tuple[Cycle, Order]:
+        """Return an open cycle and its leg, of a running account."""
+        accounts.set_desired_state(account=self.account, state="running", at=AT)
+        common: dict[str, Any] = {"account": self.account, "bot": self.bot, "symbol": "EURUSD", "side": "buy"}
+        cycle = Cycle.objects.create(config=self.bot.configs.first(), number=1, opened_at=AT, **common)
+        order = Order.objects.create(
+            cycle=cycle, ticket=7, identifier=7, status="open", volume=Decimal("0.1"), volume_initial=Decimal("0.1"),
+            price_open=Decimal("1.1"), opened_at=AT, **common,
+        )  # fmt: skip
+        return cycle, order
 
     def alarm(self, phase: str, **fields: Any) -> int:
         row = GuardAlarm.objects.create(
@@ -154,6 +170,22 @@ CALLS: dict[str, Callable[[Desk], Callable[[], Any]]] = {
     ),
     "accounts.tokens.revoke_token": _prepared(
         lambda d: d.token(), lambda d, token: tokens.revoke_token(token=token, **d.who)
+    ),
+    "cycles.requests.request_cycle_close": _prepared(
+        lambda d: d.filled()[0],
+        lambda d, cycle: cycle_requests.request_cycle_close(cycle=cycle, reason="enough", **d.who),
+    ),
+    "orders.requests.request_order_close": _prepared(
+        lambda d: d.filled()[1],
+        lambda d, order: order_requests.request_order_close(
+            order=order, volume=None, reason="enough", ids=SystemIds(), **d.who
+        ),
+    ),
+    "orders.requests.request_stops": _prepared(
+        lambda d: d.filled()[1],
+        lambda d, order: order_requests.request_stops(
+            order=order, sl=Decimal("1.0"), tp=Decimal(0), reason="the news", **d.who
+        ),
     ),
     "strategies.services.create_bot": _plain(
         lambda d: strategies.create_bot(
