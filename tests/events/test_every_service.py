@@ -76,7 +76,7 @@ class Desk:
         """Return an open cycle and its leg, of a running account."""
         accounts.set_desired_state(account=self.account, state="running", at=AT)
         common: dict[str, Any] = {"account": self.account, "bot": self.bot, "symbol": "EURUSD", "side": "buy"}
-        cycle = Cycle.objects.create(config=self.bot.configs.first(), number=1, opened_at=AT, **common)
+        cycle = Cycle.objects.create(config=self.bot.configs.get(version=1), number=1, opened_at=AT, **common)
         order = Order.objects.create(
             cycle=cycle, ticket=7, identifier=7, status="open", volume=Decimal("0.1"), volume_initial=Decimal("0.1"),
             price_open=Decimal("1.1"), opened_at=AT, **common,
