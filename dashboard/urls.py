@@ -5,6 +5,7 @@ from django.urls import path
 
 from dashboard.alarms import fragment
 from dashboard.charts import bars, chart, fetch_bars
+from dashboard.drafts import look
 from dashboard.statistics import statistics
 from dashboard.views import brokers, engine, live
 
@@ -14,6 +15,7 @@ urlpatterns = [
     path("admin/chart/", admin.site.admin_view(chart), name="chart"),
     path("admin/chart/bars/", admin.site.admin_view(bars), name="chart-bars"),
     path("admin/chart/fetch/", admin.site.admin_view(fetch_bars), name="chart-fetch"),
+    path("admin/bots/<int:bot_id>/look/", admin.site.admin_view(look), name="bot-draft"),
     path("admin/live/", admin.site.admin_view(live), name="live"),
     path("admin/engine-room/", admin.site.admin_view(engine), name="engine-room"),
     path("admin/brokers/", admin.site.admin_view(brokers), name="brokers"),
