@@ -8,10 +8,12 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_safe
 
+from accounts.adminkit import person
 from accounts.models import User
 from brokers.catalogue import CATALOGUE, comparison
 from core.clock import Clock, SystemClock
 from dashboard.equity import equity_lines
+from dashboard.firststeps import first_steps
 from dashboard.selectors import live_snapshot
 from engine.api import PerformanceSerializer
 from engine.selectors import engine_performance
@@ -68,7 +70,13 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     snapshot = data["snapshot"]
     ids = [account["id"] for account in snapshot["accounts"]]
     data["equity"] = equity_lines(ids, now=CLOCK.now())
-    return {**context, "title": "Overview", "live": data, "has_accounts": bool(ids)}
+    return {
+        **context,
+        "title": "Overview",
+        "live": data,
+        "has_accounts": bool(ids),
+        "steps": first_steps(person(request)),
+    }
 
 
 @require_safe

@@ -13,6 +13,8 @@ from brokers.catalogue import CATALOGUE
 from cycles.models import Cycle
 from dashboard.selectors import live_snapshot
 from risk.models import RiskProjection
+from engine.models import EngineState
+from strategies.models import Bot, BotConfig
 from tests.dashboard.desks import START, Desk, build_desk, build_process
 
 pytestmark = pytest.mark.django_db
@@ -81,3 +83,21 @@ def test_a_snapshot_costs_the_same_number_of_queries_with_ten_times_as_much(
         )  # fmt: skip
     with django_assert_max_num_queries(16):
         assert len(live_snapshot(desk.ada)["cycles"]) == 11
+
+
+def test_an_empty_installation_is_led_to_its_first_bot(client: Client) -> None:
+    root = User.objects.create_superuser("root", password="a long test password")
+    client.force_login(root)
+
+    def steps() -> list[bool]:
+        return [step.done for step in client.get(reverse("admin:index")).context["steps"]]
+
+    assert steps() == [False] * 6
+    desk = build_desk()
+    assert steps() == [True, False, True, False, False, False]
+    EngineState.objects.update(examined_at=START)
+    Bot.objects.update(config=BotConfig.objects.get(), desired_state="running")
+    assert steps() == [True, True, True, True, False, True]
+    page = client.get(reverse("admin:index")).content.decode()
+    assert reverse("admin:backtesting_backtest_changelist") in page
+    assert logged_in(desk.ben).get(reverse("admin:index")).context["steps"] == []

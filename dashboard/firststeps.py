@@ -1,0 +1,51 @@
+"""The first steps of an installation, from nothing to a bot that trades; the overview shows them until all are done."""
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from accounts.models import Symbol, User
+from accounts.permissions import accounts_of, can_anywhere, is_superuser
+from backtesting.models import Backtest
+from engine.models import EngineState
+from strategies.models import Bot
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: what to do, why, where, and whether it is done."""
+
+    title: str
+    text: str
+    url: str
+    done: bool
+
+
+def first_steps(user: User) -> list[Step]:
+    """Return the steps for who may take them; none when all are done, or the person may add nothing."""
+    if not (is_superuser(user) or can_anywhere(user, "manager")):
+        return []
+    accounts = list(accounts_of(user).order_by("pk"))
+    ids = [account.pk for account in accounts]
+    bots = Bot.objects.filter(account_id__in=ids)
+    account_list = reverse("admin:accounts_tradingaccount_changelist")
+    bot_list = reverse("admin:strategies_bot_changelist")
+    account = reverse("admin:accounts_tradingaccount_change", args=(ids[0],)) if ids else account_list
+    examined = EngineState.objects.filter(account_id__in=ids).exclude(examined_at=None)
+    running = bots.filter(desired_state="running", account__desired_state="running")
+    steps = [
+        Step("Add an account", "Simulated, an MT5 terminal on this machine or another one, or OANDA. A demo one first.",
+             reverse("admin:accounts_tradingaccount_add"), bool(ids)),
+        Step("Let the doctor look", "Start the account: the engine logs in and checks money, trading and clock.",
+             account, examined.exists()),
+        Step("See its symbols", "The engine asks the broker what a bot's symbols are called and how they trade.",
+             reverse("admin:accounts_symbol_changelist"),
+             Symbol.objects.filter(account_id__in=ids).exclude(digits=None).exists()),
+        Step("Add a bot", "Choose a strategy; its form starts with values that work.",
+             reverse("admin:strategies_bot_add"), bots.exclude(config=None).exists()),
+        Step("Try it on history", "A backtest asks the bot's own decisions before money is at stake.",
+             reverse("admin:backtesting_backtest_changelist"), Backtest.objects.filter(config__bot__in=bots).exists()),
+        Step("Start it on the demo account", "Bot and account must both run. Going live asks for two people later.",
+             bot_list, running.exists()),
+    ]  # fmt: skip
+    return [] if all(step.done for step in steps) else steps
