@@ -230,9 +230,8 @@ def post_dialog(
             row = None if object_id is None else model_admin.visible_row(request, object_id)
             if not model_admin.may(request, row, role):
                 raise PermissionDenied
-            answer: HttpResponse = inner(
-                model_admin, request, **({} if object_id is None else {"object_id": object_id})
-            )
+            which = {} if object_id is None else {"object_id": object_id}
+            answer: HttpResponse = inner(model_admin, request, **which)
             return answer
 
         guarded.desk = DialogOptions(role, shown_when, otherwise)  # type: ignore[attr-defined]

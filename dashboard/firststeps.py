@@ -1,4 +1,4 @@
-"""The first steps of an installation, from nothing to a bot that trades; the overview shows them until all are done."""
+"""The first steps of an installation, from nothing to a bot that trades; the overview shows them until one runs."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Step:
 
 
 def first_steps(user: User) -> list[Step]:
-    """Return the steps for who may take them; none when all are done, or the person may add nothing."""
+    """Return the steps for who may take them; none when a bot runs, or the person may add nothing."""
     if not (is_superuser(user) or can_anywhere(user, "manager")):
         return []
     accounts = list(accounts_of(user).order_by("pk"))
@@ -32,8 +32,9 @@ def first_steps(user: User) -> list[Step]:
     bot_list = reverse("admin:strategies_bot_changelist")
     account = reverse("admin:accounts_tradingaccount_change", args=(ids[0],)) if ids else account_list
     examined = EngineState.objects.filter(account_id__in=ids).exclude(examined_at=None)
-    running = bots.filter(desired_state="running", account__desired_state="running")
-    steps = [
+    if bots.filter(desired_state="running", account__desired_state="running").exists():
+        return []
+    return [
         Step("Add an account", "Simulated, an MT5 terminal on this machine or another one, or OANDA. A demo one first.",
              reverse("admin:accounts_tradingaccount_add"), bool(ids)),
         Step("Let the doctor look", "Start the account: the engine logs in and checks money, trading and clock.",
@@ -46,6 +47,5 @@ def first_steps(user: User) -> list[Step]:
         Step("Try it on history", "A backtest asks the bot's own decisions before money is at stake.",
              reverse("admin:backtesting_backtest_changelist"), Backtest.objects.filter(config__bot__in=bots).exists()),
         Step("Start it on the demo account", "Bot and account must both run. Going live asks for two people later.",
-             bot_list, running.exists()),
+             bot_list, False),
     ]  # fmt: skip
-    return [] if all(step.done for step in steps) else steps

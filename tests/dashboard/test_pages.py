@@ -96,8 +96,11 @@ def test_an_empty_installation_is_led_to_its_first_bot(client: Client) -> None:
     desk = build_desk()
     assert steps() == [True, False, True, False, False, False]
     EngineState.objects.update(examined_at=START)
-    Bot.objects.update(config=BotConfig.objects.get(), desired_state="running")
-    assert steps() == [True, True, True, True, False, True]
+    Bot.objects.update(config=BotConfig.objects.get())
+    assert steps() == [True, True, True, True, False, False]
     page = client.get(reverse("admin:index")).content.decode()
     assert reverse("admin:backtesting_backtest_changelist") in page
     assert logged_in(desk.ben).get(reverse("admin:index")).context["steps"] == []
+    # Whose bot trades does not need to be led
+    Bot.objects.update(desired_state="running")
+    assert steps() == []
