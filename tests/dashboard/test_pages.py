@@ -12,8 +12,8 @@ from accounts.models import User
 from brokers.catalogue import CATALOGUE
 from cycles.models import Cycle
 from dashboard.selectors import live_snapshot
-from risk.models import RiskProjection
 from engine.models import EngineState
+from risk.models import RiskProjection
 from strategies.models import Bot, BotConfig
 from tests.dashboard.desks import START, Desk, build_desk, build_process
 
