@@ -1,6 +1,6 @@
 """Named writes of the journal and of the command inbox."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from events.models import Command, Event
 if TYPE_CHECKING:
     from accounts.models import User
 
+# Called with events in the transaction that writes them; apps to the right add themselves when they are ready
+LISTENERS: list[Callable[[Sequence[Event]], None]] = []
 # More news than this at once is told to the pages as "look again"
 PUBLISHED_AT_ONCE = 20
 
@@ -41,6 +43,8 @@ def record_many(drafts: Sequence[EventDraft]) -> list[Event]:
     with transaction.atomic():
         events = Event.objects.bulk_create([_event(draft) for draft in drafts])
         live.publish_many(_news(events))
+        for listen in LISTENERS:
+            listen(events)
     return events
 
 

@@ -8,6 +8,7 @@ from accounts.api.accounts import AccountViewSet, SnapshotViewSet, SymbolViewSet
 from accounts.api.journal import CommandViewSet, EventViewSet
 from cycles.api import CycleViewSet
 from engine import api as engine
+from notifications.api import DeliveryViewSet, TargetViewSet
 from orders.api import DealViewSet, IntentViewSet, OrderViewSet
 from reconciliation.api import ClaimViewSet, DivergenceViewSet
 from risk.api import (
@@ -37,6 +38,8 @@ router.register("signals", SignalViewSet, "api-signal")
 router.register("signal-sources", SourceViewSet, "api-signal-source")
 router.register("divergences", DivergenceViewSet, "api-divergence")
 router.register("claims", ClaimViewSet, "api-claim")
+router.register("notification-targets", TargetViewSet, "api-notification-target")
+router.register("deliveries", DeliveryViewSet, "api-delivery")
 router.register("events", EventViewSet, "api-event")
 router.register("commands", CommandViewSet, "api-command")
 router.register("guards", GuardsViewSet, "api-guards")

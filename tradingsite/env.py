@@ -99,6 +99,9 @@ class Env(BaseSettings):
     live_second_person: bool = Field(
         True, description="Whether a person other than the asker must agree before an account trades real money."
     )
+    trading_notify_private: bool = Field(
+        False, description="Whether webhooks and notifications may go to addresses of private networks and this host."
+    )
     live_paper_days: int = Field(
         14, ge=0, le=365, description="Days that a demo account must have run before another one goes live; 0: none."
     )

@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "orders",
     "cycles",
     "signals",
+    "notifications",
     "risk",
     "reconciliation",
     "engine",
@@ -259,6 +260,7 @@ HEARTBEAT_INTERVAL = ENV.heartbeat_interval
 RECONCILIATION_INTERVAL = ENV.reconciliation_interval
 RECONCILIATION_AT_ONCE = ENV.reconciliation_at_once
 LIVE_SECOND_PERSON = ENV.live_second_person
+NOTIFY_PRIVATE = ENV.trading_notify_private
 LIVE_PAPER_DAYS = ENV.live_paper_days
 RUNNERS = ENV.trading_runners
 RESTART_ON_FAILURE = ENV.trading_restart_on_failure

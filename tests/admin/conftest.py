@@ -17,6 +17,8 @@ from core.ids import SystemIds
 from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
 from events.models import Command, Event
+from notifications.models import Delivery
+from notifications.services import create_target
 from orders.models import AccountMarks, Deal, IntentHistory, Order, OrderIntent
 from reconciliation.models import (
     AccountCheck,
@@ -219,6 +221,17 @@ def fill_signals(bot: Bot) -> None:
     )  # fmt: skip
 
 
+def fill_news(person: User, account: TradingAccount) -> None:
+    """Give a person a place for news, and one that was sent there."""
+    target, _ = create_target(
+        user=person, name="Hook", kind="webhook", url="https://example.com/", account=account, at=AT
+    )
+    event = Event.objects.filter(account=account).latest("id")
+    Delivery.objects.create(target=target, event=event, state="sent", due_at=AT, done_at=AT)
+    target.is_active = False
+    target.save()
+
+
 def fill_risk(account: TradingAccount, bot: Bot) -> None:
     """Put one row of every model of the guards on an account."""
     save_guards(account=account, values={"drawdown_close": 25.0}, at=AT)
@@ -268,6 +281,8 @@ def desk(db: None) -> Desk:
         user=people["root"], name="t", scope="read", expires_at=at + timedelta(1), ids=SystemIds(), at=at
     )
     ApiRequest.objects.create(user=people["root"], token=token, key="12345678", route="POST /", created_at=AT)
+    for name, place in (("ben", account), ("cem", other)):
+        fill_news(people[name], place)
     block = Block.objects.get(account=account)
     return Desk(account, other, bot, cycle, order, intent, block, people)
 

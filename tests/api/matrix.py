@@ -110,6 +110,11 @@ WRITES: dict[str, Needs] = {
     "POST intents/{pk}/settle": Needs("manager", body=_unknown),
     "POST orders/{pk}/close": Needs("trader", body=_reason, running=True),
     "POST orders/{pk}/modify": Needs("trader", body=lambda desk: _reason(desk) | {"sl": "1", "tp": "0"}, running=True),
+    "POST notification-targets": Needs(
+        "anyone", body=lambda desk: {"name": "New", "kind": "webhook", "url": "https://example.com/"}
+    ),
+    # Ben's own, and nobody else's
+    "POST notification-targets/{pk}/stop": Needs("ben"),
     # Whoever has the source's secret, and nobody else, whatever their role
     "POST signals/in/{prefix}": Needs("signature"),
     "POST signals/{pk}/approve": Needs("trader"),
