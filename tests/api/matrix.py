@@ -113,7 +113,7 @@ WRITES: dict[str, Needs] = {
     "POST notification-targets": Needs(
         "anyone", body=lambda desk: {"name": "New", "kind": "webhook", "url": "https://example.com/"}
     ),
-    # Ben's own, and nobody else's
+    # Ben's own, and nobody else's but superusers'
     "POST notification-targets/{pk}/stop": Needs("ben"),
     # Whoever has the source's secret, and nobody else, whatever their role
     "POST signals/in/{prefix}": Needs("signature"),

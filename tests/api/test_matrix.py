@@ -31,7 +31,7 @@ def expected(needs: Needs, name: str | None, scope: str) -> int | None:
     if SCOPES.index(scope) < SCOPES.index(needs.scope):
         return 403
     if needs.role == "ben":
-        return None if name == "ben" else 404
+        return None if name in ("ben", "root") else 404
     role = PEOPLE[name]
     if role == "nobody" and needs.role != "anyone":
         return 404 if needs.role != "superuser" else 403

@@ -21,6 +21,7 @@ from engine import coordinator
 from engine.models import EngineHost, EngineState
 from events.audit import verify
 from events.models import AuditEntry
+from notifications import services as notifications
 from orders import requests as order_requests
 from orders import services as orders
 from orders.models import Order, OrderIntent
@@ -201,6 +202,12 @@ CALLS: dict[str, Callable[[Desk], Callable[[], Any]]] = {
         lambda d: strategies.set_bot_state(bot=d.bot, state="running", **d.who)
     ),
     "strategies.services.change_bot": _plain(lambda d: strategies.change_bot(bot=d.bot, name="Renamed", **d.who)),
+    "notifications.services.stop_target": _prepared(
+        lambda d: notifications.create_target(
+            user=d.ada, name="Hook", kind="webhook", url="https://example.com/", at=AT
+        )[0],
+        lambda d, target: notifications.stop_target(target=target, **d.who),
+    ),
     "orders.services.settle": _prepared(
         lambda d: d.unknown_intent(), lambda d, pk: orders.settle(intent_id=pk, reason="seen at the broker", **d.who)
     ),
