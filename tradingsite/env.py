@@ -93,15 +93,11 @@ class Env(BaseSettings):
     reconciliation_interval: float = Field(
         10, ge=1, le=3600, description="Seconds between two comparisons of an account's books with its broker."
     )
-    reconciliation_at_once: int = Field(
-        5, ge=1, le=100, description="Accounts of a host that may be compared at the same time."
-    )
+    reconciliation_at_once: int = Field(5, ge=1, le=100, description="Accounts of a host compared at the same time.")
     live_second_person: bool = Field(
         True, description="Whether a person other than the asker must agree before an account trades real money."
     )
-    trading_notify_private: bool = Field(
-        False, description="Whether webhooks and notifications may go to addresses of private networks and this host."
-    )
+    trading_notify_private: bool = Field(False, description="Whether news may go to private networks and this host.")
     live_paper_days: int = Field(
         14, ge=0, le=365, description="Days that a demo account must have run before another one goes live; 0: none."
     )
