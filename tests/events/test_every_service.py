@@ -29,6 +29,8 @@ from reconciliation.models import Divergence
 from reconciliation.services import claims, settling
 from risk.models import GuardAlarm
 from risk.services import alarms, configs, golive, killing, news
+from signals import services as signals
+from signals.models import Signal, SignalSource
 from strategies import services as strategies
 from strategies.models import Bot
 from tests.admin.conftest import make_intent
@@ -37,6 +39,7 @@ from tests.world import World
 
 __all__ = ["held"]
 AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+LOTS = Decimal("0.01")
 TOMORROW = AT + timedelta(days=1)
 # Parts of other services, which write the entry; and the two that write entries and commands themselves
 PARTS = {
@@ -117,6 +120,18 @@ class Desk:
             user=self.ada, name="t", scope="read", expires_at=TOMORROW, ids=SystemIds(), at=AT
         )
         return made
+
+    def source(self) -> SignalSource:
+        made, _ = signals.create_source(
+            bot=self.bot, name="TV", volume=LOTS, volume_max=LOTS, ids=SystemIds(), **self.who
+        )
+        return made
+
+    def signal(self) -> Signal:
+        return Signal.objects.create(
+            source=self.source(), key="a", action="buy", symbol="EURUSD", volume=LOTS, sent_at=AT, received_at=AT,
+            follow_until=TOMORROW, state="waiting",
+        )  # fmt: skip
 
     def with_factor(self) -> User:
         AppDevice.objects.create(user=self.ben, name="app", confirmed=True)
@@ -202,6 +217,18 @@ CALLS: dict[str, Callable[[Desk], Callable[[], Any]]] = {
         lambda d: strategies.set_bot_state(bot=d.bot, state="running", **d.who)
     ),
     "strategies.services.change_bot": _plain(lambda d: strategies.change_bot(bot=d.bot, name="Renamed", **d.who)),
+    "signals.services.create_source": _plain(
+        lambda d: signals.create_source(bot=d.bot, name="TV", volume=LOTS, volume_max=LOTS, ids=SystemIds(), **d.who)
+    ),
+    "signals.services.stop_source": _prepared(
+        lambda d: d.source(), lambda d, source: signals.stop_source(source=source, **d.who)
+    ),
+    "signals.services.approve": _prepared(
+        lambda d: d.signal(), lambda d, signal: signals.approve(signal=signal, **d.who)
+    ),
+    "signals.services.reject": _prepared(
+        lambda d: d.signal(), lambda d, signal: signals.reject(signal=signal, **d.who)
+    ),
     "notifications.services.stop_target": _prepared(
         lambda d: notifications.create_target(
             user=d.ada, name="Hook", kind="webhook", url="https://example.com/", at=AT
