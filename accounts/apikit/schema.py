@@ -88,11 +88,9 @@ class DeskSchema(AutoSchema):  # type: ignore[misc]
         if operation is None:
             return None
         handler = getattr(self.view, getattr(self.view, "action", None) or self.method.lower(), None)
-        more, wanted, reads = [], dict(ALWAYS), self.method == "GET"
+        more, wanted, reads = [], ALWAYS | OF_ROWS, self.method == "GET"
         if getattr(handler, "takes_key", False):
             more.append(IDEMPOTENCY_KEY)
-        if "{" in self.path or not reads:
-            wanted |= OF_ROWS
         if not reads:
             wanted |= OF_WRITES
         if getattr(self.view, "has_etags", False):
