@@ -7,8 +7,7 @@
 document.addEventListener("DOMContentLoaded", () => {
   const ROWS = "#result_list tbody tr, .desk-table tbody tr, .desk-cycle summary";
   const PAGES = [["o", "Overview"], ["l", "Live"], ["h", "Chart"], ["b", "Bots"], ["c", "Cycles"], ["r", "Orders"], ["d", "Divergences"], ["a", "Accounts"], ["s", "Statistics"], ["e", "Events"]];
-  const GO_MS = 1500;
-  let goingAt = -Infinity;
+  let going = false;
   let dialog = null;
 
   const rows = () => Array.from(document.querySelectorAll(ROWS)).filter((row) => row.offsetParent !== null);
@@ -92,8 +91,10 @@ document.addEventListener("DOMContentLoaded", () => {
     if (event.target.closest("input, textarea, select, [contenteditable]") !== null || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "?") help();
     else if (inDialog) return;
-    else if (performance.now() - goingAt < GO_MS && go(event.key)) goingAt = -Infinity;
-    else if (event.key === "g") goingAt = performance.now();
+    else if (going) {
+      going = false;
+      if (!go(event.key)) return;
+    } else if (event.key === "g") going = true;
     else if (event.key === "j") move(1);
     else if (event.key === "k") move(-1);
     else if (event.key !== "Enter" || event.target !== document.body || !open()) return;
