@@ -87,7 +87,7 @@ document.addEventListener("DOMContentLoaded", () => {
   }, true);
 
   document.addEventListener("keydown", (event) => {
-    const inDialog = event.target.closest("dialog") !== null;
+    const inDialog = event.target.closest("dialog[open]") !== null;
     if (event.target.closest("input, textarea, select, [contenteditable]") !== null || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "?") help();
     else if (inDialog) return;
