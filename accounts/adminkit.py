@@ -357,7 +357,7 @@ class DeskAdmin(CleanQueries, _ModelAdmin[M]):
     ) -> list[Any]:
         """Switch off, and say why, what has no meaning for the row as it is."""
         found: list[Any] = super()._get_actions_navigation(*(provided_actions, allowed_actions, object_id))  # type: ignore[misc]
-        row = None if object_id is None else self.model._default_manager.filter(pk=object_id).first()
+        row = self.model._default_manager.filter(pk=object_id).first() if (object_id or "").isdigit() else None
         for action in allowed_actions if row is not None else ():
             desk, path = getattr(action.method, "desk", None), reverse(f"admin:{action.action_name}", args=(object_id,))
             if desk is not None and not desk.shown_when(row):

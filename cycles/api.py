@@ -37,7 +37,7 @@ class CycleFilters(Filters):
 CLOSE_EXAMPLE = OpenApiExample("Close it", {"reason": "News at 14:30"}, request_only=True)
 
 
-class CloseSerializer(StrictSerializer):
+class CloseCycleSerializer(StrictSerializer):
     reason = ReasonText()
 
 
@@ -49,14 +49,14 @@ class CycleViewSet(ReadViewSet):
     filterset_class = CycleFilters
     ordering_fields = ("id", "opened_at")
 
-    @documented(request=CloseSerializer, responses={202: CommandSerializer}, examples=[CLOSE_EXAMPLE])
+    @documented(request=CloseCycleSerializer, responses={202: CommandSerializer}, examples=[CLOSE_EXAMPLE])
     @action(detail=True, methods=["post"])
     @idempotent
     def close(self, request: Request, pk: str) -> Response:
         """Ask that every leg of a cycle is closed, largest loss first; it takes no more legs."""
         cycle: Cycle = self.get_object()
         user = require(request, cycle.account_id, "trader")
-        asked = CloseSerializer(data=request.data)
+        asked = CloseCycleSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         return accepted(
             request_cycle_close(cycle=cycle, reason=asked.validated_data["reason"], by=user, at=CLOCK.now())

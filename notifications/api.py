@@ -17,7 +17,7 @@ from accounts.apikit.reading import ID_MAX, ReadViewSet, StrictFilters, fields_o
 from accounts.apikit.schema import documented
 from accounts.permissions import accounts_of, is_superuser
 from events.models import Level
-from notifications.models import Delivery, Target
+from notifications.models import Delivery, Target, TargetKind
 from notifications.services import create_target, stop_target
 
 
@@ -47,11 +47,11 @@ class StrictTime(serializers.TimeField):
 
 class NewTargetSerializer(StrictSerializer):
     name = NoteText(max_length=60)
-    kind = StrictChoice(choices=list(Target.Kind.values))
+    kind = StrictChoice(choices=TargetKind.choices)
     url = StrictText(max_length=500)
     account = StrictInteger(required=False, min_value=1, max_value=ID_MAX)
     kinds = serializers.ListField(child=StrictText(max_length=40), max_length=40, required=False)
-    level_min = StrictChoice(choices=list(Level.values), required=False)
+    level_min = StrictChoice(choices=Level.choices, required=False)
     quiet_from = StrictTime(required=False, input_formats=["%H:%M"])
     quiet_until = StrictTime(required=False, input_formats=["%H:%M"])
     digest_minutes = StrictInteger(required=False, min_value=0, max_value=1440)

@@ -13,16 +13,17 @@ from events.models import Event, Level
 from notifications.domain import Wish
 
 
+class TargetKind(models.TextChoices):
+    APPRISE = "apprise", "Message (apprise)"
+    WEBHOOK = "webhook", "Signed webhook"
+
+
 class Target(models.Model):
     """A place that one person's news go to. Its address holds credentials, so it is encrypted like a password."""
 
-    class Kind(models.TextChoices):
-        APPRISE = "apprise", "Message (apprise)"
-        WEBHOOK = "webhook", "Signed webhook"
-
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notification_targets")
     name = models.CharField(max_length=60, validators=[NAME])
-    kind = models.CharField(max_length=7, choices=Kind.choices)
+    kind = models.CharField(max_length=7, choices=TargetKind.choices)
     url_encrypted = models.TextField(editable=False)
     secret_encrypted = models.TextField(editable=False, blank=True)
     account = models.ForeignKey(TradingAccount, on_delete=models.CASCADE, null=True, blank=True, related_name="+")

@@ -17,7 +17,7 @@ from core.clock import Clock, SystemClock
 from events.audit import name_of, record_change
 from events.models import Event, Level
 from notifications.domain import URGENT, due_at, next_try, wants
-from notifications.models import Delivery, Target
+from notifications.models import Delivery, Target, TargetKind
 from notifications.sending import NotSent, check_address, send_webhook, send_words
 
 log = logging.getLogger("trading.notifications")
@@ -62,7 +62,7 @@ def create_target(
     )  # fmt: skip
     target.full_clean()
     target.save()
-    secret = secrets.token_urlsafe(32) if kind == Target.Kind.WEBHOOK else ""
+    secret = secrets.token_urlsafe(32) if kind == TargetKind.WEBHOOK else ""
     target.url_encrypted = encrypt(url, table=TABLE, pk=target.pk, field="url_encrypted")
     target.secret_encrypted = encrypt(secret, table=TABLE, pk=target.pk, field="secret_encrypted") if secret else ""
     target.save(update_fields=["url_encrypted", "secret_encrypted"])
@@ -178,7 +178,7 @@ def _put_back(rows: Sequence[Delivery], problem: str, at: datetime) -> None:
 
 def _send(target: Target, events: Sequence[Event], at: datetime) -> None:
     url = decrypt(target.url_encrypted, table=TABLE, pk=target.pk, field="url_encrypted")
-    if target.kind == Target.Kind.WEBHOOK:
+    if target.kind == TargetKind.WEBHOOK:
         secret = decrypt(target.secret_encrypted, table=TABLE, pk=target.pk, field="secret_encrypted")
         told = [
             {

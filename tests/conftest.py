@@ -3,6 +3,7 @@
 import os
 import re
 from base64 import b64encode
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,16 @@ def _drop_abandoned(url: str) -> None:
             owner = re.fullmatch(r"test_trading_(\d+)(_gw\d+)?", name)
             if owner and int(owner[1]) != os.getpid() and not psutil.pid_exists(int(owner[1])):
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """End what still holds the test database, before it is dropped: a server sees a client go a moment late."""
+    yield
+    name = connection.settings_dict["NAME"]
+    if str(name).startswith("test_") and postgres.is_embedded():
+        with psycopg.connect(postgres.embedded().url("postgres"), autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

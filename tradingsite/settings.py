@@ -243,6 +243,10 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "DesiredStateEnum": "accounts.models.DesiredState.choices",
+        "LevelEnum": "events.models.Level.choices",
+        "TargetKindEnum": "notifications.models.TargetKind.choices",
+        "DivergenceKindEnum": "reconciliation.models.KindChoice.choices",
+        "DivergenceStateEnum": "reconciliation.models.State.choices",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -9,6 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
 
+from core.clock import SystemClock
 from events.bus import Bus, Delivery, Subscription, running_bus
 from events.live import CHANNEL, payload, publish, publish_many
 
@@ -94,11 +95,29 @@ async def test_a_broken_connection_is_made_again_and_everyone_starts_anew() -> N
         assert (found.epoch, found.seq, delta_of(found)) == (2, 1, {"n": 2})
 
 
+async def no_listener() -> None:
+    """Wait until the server has seen the connection end, which it does a moment after the client."""
+    clock = SystemClock()
+    until = clock.ticks() + WAIT
+    while await sync_to_async(listeners)():
+        assert clock.ticks() < until, "the bus still listens"
+        await asyncio.sleep(0.05)
+
+
+def listeners() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'trading-live' "
+            "AND datname = current_database()"
+        )
+        return int(cursor.fetchone()[0])
+
+
 async def test_the_last_follower_takes_the_connection_along() -> None:
     bus = Bus()
     async with bus.subscribed(None):
         await listening(bus)
-    assert await sync_to_async(cut_the_listener)() == 0
+    await no_listener()
     async with bus.subscribed(None) as follower:
         await listening(bus)
         await sync_to_async(publish)(3, "order", {"n": 1})
