@@ -29,6 +29,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts.admincells import Labelled
+from accounts.adminmenus import switched_off
 from accounts.models import User
 from accounts.permissions import RoleName, accounts_of, can, can_anywhere, is_superuser
 from accounts.validation import plain_text
@@ -361,8 +362,7 @@ class DeskAdmin(CleanQueries, _ModelAdmin[M]):
         for action in allowed_actions if row is not None else ():
             desk, path = getattr(action.method, "desk", None), reverse(f"admin:{action.action_name}", args=(object_id,))
             if desk is not None and not desk.shown_when(row):
-                off = {"dialog": None, "attrs": {"aria-disabled": "true", "title": desk.otherwise}}
-                found = [item | off if item.get("path") == path else item for item in found]
+                found = switched_off(found, path, desk.otherwise)
         return found
 
     def formfield_for_foreignkey(self, db_field: "ForeignKey[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:

@@ -23,6 +23,8 @@ NAME = "Demo"
 USER = "demo"
 # An hour of 2017 in twelve seconds: cycles open and close while one looks
 SPEED = 300.0
+# Months pass in a day: with less, the guards' limits of one day would stop the demo within minutes
+BALANCE = 100_000.0
 GRID: dict[str, Any] = {
     "lot_size": 0.1, "distance": 4.0, "max_levels": 6, "target_profit": 3.0, "max_cycles": 2,
     "entry_cooldown": 5.0, "direction": "both", "lot_mode": "fixed",
@@ -49,7 +51,7 @@ def ensure_demo(var_dir: Path, *, clock: Clock) -> Demo:
     password_file = var_dir / "demo_password"
     state_file = var_dir / "terminals" / "demo.sqlite"
     broker_password = secrets.token_urlsafe(12)
-    spec = AccountSpec(LOGIN, broker_password, SERVER)
+    spec = AccountSpec(LOGIN, broker_password, SERVER, balance=BALANCE)
     feed = FeedSpec.recorded("eurusd-h1-2017", anchor=now, speed=SPEED)
     is_new = create_account(state_file, spec, demo_symbols(), feed, clock=clock)
     with transaction.atomic():

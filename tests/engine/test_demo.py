@@ -27,7 +27,7 @@ def test_the_demo_is_an_account_two_bots_and_a_login(tmp_path: Path, client: Any
     entry = client.post("/admin/login/", {"username": demo.user, "password": demo.password, "next": "/admin/"})
     assert entry.status_code == 302
     assert demo.password_file.stat().st_mode & 0o077 == 0
-    assert read_truth(demo.state_file).balance == 10_000.0
+    assert read_truth(demo.state_file).balance == 100_000.0
 
 
 def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
