@@ -125,7 +125,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "absence needs the ledger", "orders/unknowns.py",
-        (("            if deal is not None:\n", "            if deal is None and deals == ():\n"),),
+        (("            if proof is not None:\n", "            if proof is None and deals == ():\n"),),
         (f"{SAFETY}::test_what_was_filled_and_closed_unseen_is_adopted_by_its_deals",),
     ),
     Mutant(
@@ -167,7 +167,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a closure is proved by deals", "orders/domain.py",
-        (("if not outs or went_in <= 0 or abs(went_in - went_out) > 1e-8:", "if not outs:"),),
+        (("if not outs or went_in <= 0 or abs(went_in - went_out) > VOLUME_NOISE:", "if not outs:"),),
         ("tests/orders/test_domain.py",),
     ),
     Mutant(
