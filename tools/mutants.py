@@ -109,6 +109,14 @@ MUTANTS: tuple[Mutant, ...] = (
         (f"{OUTCOMES}::test_an_execution_that_comes_late_is_adopted_and_never_repeated",),
     ),
     Mutant(
+        "None is no empty answer", "brokers/mt5/gateway.py",
+        (
+            ('raise ReadError(f"{function} failed ({code} {text}).", "Check the terminal and its connection.")',
+             "return ()"),
+        ),
+        ("tests/brokers/mt5/test_gateway.py::test_none_is_a_failure_and_never_an_empty_book",),
+    ),
+    Mutant(
         "the login is the expected one", "brokers/mt5/gateway.py",
         (("if state.login != self._login or state.server != self._server:", "if state.login == -1:"),),
         ("tests/brokers",),

@@ -2,16 +2,19 @@
 
 from typing import Any
 
+from accounts.models import TradingAccount
 from core import crashpoints
-from core.clock import SystemClock
+from core.clock import SystemClock, VirtualClock
+from core.ids import SeededIds
 from engine.registry import register
+from engine.runner import STUCK_SECONDS, Runner
 from engine.tasks import run_runner
 from orders.models import OrderIntent
 from orders.services import settle
 from risk.models import Block
 from risk.selectors import standing_blocks
 from strategies.models import BotConfig
-from tests.world import World
+from tests.world import START, World
 
 HELD: dict[str, Any] = {"max_cycles": 1, "entry_cooldown": 86400, "target_profit": 1000.0}
 
@@ -72,6 +75,34 @@ def test_a_person_who_was_wrong_is_corrected_by_evidence(world: World) -> None:
     assert states() == ["adopted"]
     assert len(world.open_orders()) == len(world.truth.positions) == 1
     assert "late_execution" in {block[1] for block in standing_blocks(world.account.pk)}
+
+
+class HungThread:
+    """Stands where an account's thread does whose call to the broker has not come back since `stepping_since`."""
+
+    def __init__(self, stepping_since: float) -> None:
+        self.stepping_since = stepping_since
+        self.is_asked = False
+
+    def is_alive(self) -> bool:
+        return True
+
+    def stop(self) -> None:
+        self.is_asked = True
+
+    def join(self, timeout: float) -> None:
+        """It never ends."""
+
+
+def test_a_call_to_the_broker_that_never_returns_ends_the_runner(world: World) -> None:
+    TradingAccount.objects.update(desired_state="stopped")
+    clock = VirtualClock(START)
+    clock.advance(STUCK_SECONDS + 10)
+    runner = Runner(clock=clock, ids=SeededIds(1), token="t", labels=[], is_orphan=lambda: False)
+    hung = HungThread(clock.ticks() - STUCK_SECONDS - 1)
+    runner.threads[world.account.pk] = hung  # type: ignore[assignment]
+    assert runner.run() == f"a call to the broker of account {world.account.pk} does not return"
+    assert hung.is_asked
 
 
 def test_a_runner_that_is_delivered_twice_is_harmless(transactional_db: None) -> None:

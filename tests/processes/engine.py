@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from django.db import OperationalError, connection
+from django.db import Error as DjangoError
+from django.db import connection
 
 from brokers.simulator.truth import read_truth
 from core.clock import SystemClock
@@ -45,18 +46,18 @@ class Engine:
             self.process.stdout.close()
         self.process = self._start()
 
-    def until(self, holds: Callable[[], Any], what: str) -> Any:
+    def until(self, holds: Callable[[], Any], what: str, *, may_end: bool = False) -> Any:
         """Wait until something holds; fail with what was waited for."""
         deadline = self._clock.ticks() + WAIT_SECONDS
         while self._clock.ticks() < deadline:
             try:
                 found = holds()
-            except OperationalError:
+            except DjangoError:
                 connection.close()
                 found = None
             if found:
                 return found
-            assert self.process.poll() is None, f"runengine ended while waiting for {what}: {self.output()}"
+            assert may_end or self.process.poll() is None, f"runengine ended while waiting for {what}: {self.output()}"
             self._clock.sleep(0.1)
         raise AssertionError(f"waited {WAIT_SECONDS:.0f} s for {what}")
 
