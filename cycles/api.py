@@ -1,6 +1,5 @@
 """Routes of cycles."""
 
-import django_filters
 from drf_spectacular.utils import OpenApiExample
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -14,6 +13,7 @@ from accounts.apikit.fields import ReasonText, StrictSerializer
 from accounts.apikit.idempotency import idempotent
 from accounts.apikit.reading import Filters, ReadViewSet, WholeFilter, fields_of
 from accounts.apikit.schema import documented
+from accounts.apikit.times import TimeRangeFilter
 from cycles.models import Cycle
 from cycles.requests import request_cycle_close
 
@@ -26,8 +26,8 @@ class CycleSerializer(serializers.ModelSerializer[Cycle]):
 
 class CycleFilters(Filters):
     bot = WholeFilter(field_name="bot_id", label="Number of the bot")
-    opened_at = django_filters.IsoDateTimeFromToRangeFilter(label="Opened")
-    closed_at = django_filters.IsoDateTimeFromToRangeFilter(label="Closed")
+    opened_at = TimeRangeFilter(label="Opened")
+    closed_at = TimeRangeFilter(label="Closed")
 
     class Meta:
         model = Cycle

@@ -1,6 +1,5 @@
 """Routes of orders, intents and deals."""
 
-import django_filters
 from drf_spectacular.utils import OpenApiExample
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -15,6 +14,7 @@ from accounts.apikit.fields import ReasonText, StrictDecimal, StrictSerializer
 from accounts.apikit.idempotency import idempotent
 from accounts.apikit.reading import Filters, ReadViewSet, WholeFilter, fields_of
 from accounts.apikit.schema import documented
+from accounts.apikit.times import TimeRangeFilter
 from core.ids import Ids, SystemIds
 from orders.models import Deal, Order, OrderIntent
 from orders.requests import request_order_close, request_stops
@@ -35,7 +35,7 @@ class BookFilters(Filters):
 
 
 class OrderFilters(BookFilters):
-    opened_at = django_filters.IsoDateTimeFromToRangeFilter(label="Opened")
+    opened_at = TimeRangeFilter(label="Opened")
 
     class Meta:
         model = Order
@@ -148,7 +148,7 @@ class DealSerializer(serializers.ModelSerializer[Deal]):
 
 
 class DealFilters(Filters):
-    at = django_filters.IsoDateTimeFromToRangeFilter(label="Time")
+    at = TimeRangeFilter(label="Time")
 
     class Meta:
         model = Deal

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import django_filters
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -16,6 +15,7 @@ from accounts.apikit.fields import ReasonText, StrictInteger, StrictSerializer
 from accounts.apikit.idempotency import idempotent
 from accounts.apikit.reading import ID_MAX, Filters, ReadViewSet, TrueOrFalseFilter, WholeFilter, fields_of
 from accounts.apikit.schema import documented
+from accounts.apikit.times import TimeRangeFilter
 from accounts.models import User
 from accounts.permissions import can
 from cycles.models import Cycle
@@ -52,7 +52,7 @@ class WholeDivergenceSerializer(DivergenceSerializer):
 class DivergenceFilters(Filters):
     order = WholeFilter(field_name="order_id", label="Number of the order")
     assignee = WholeFilter(field_name="assignee_id", label="Number of the person")
-    opened_at = django_filters.IsoDateTimeFromToRangeFilter(label="Opened")
+    opened_at = TimeRangeFilter(label="Opened")
 
     class Meta:
         model = Divergence

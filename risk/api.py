@@ -2,7 +2,6 @@
 
 from typing import Any, cast
 
-import django_filters
 from django.http import Http404
 from pydantic import ValidationError as ParamsError
 from rest_framework import serializers, status
@@ -32,6 +31,7 @@ from accounts.apikit.reading import (
     fields_of,
 )
 from accounts.apikit.schema import documented, shaped
+from accounts.apikit.times import TimeRangeFilter
 from accounts.models import TradingAccount, User
 from accounts.permissions import RoleName, accounts_of, can, is_superuser
 from risk.models import Block, GuardAlarm, GuardConfig, KillSwitch, RiskProjection
@@ -166,7 +166,7 @@ class AlarmSerializer(serializers.ModelSerializer[GuardAlarm]):
 
 class AlarmFilters(Filters):
     open = TrueOrFalseFilter(field_name="ended_at__isnull", label="Not over")
-    since = django_filters.IsoDateTimeFromToRangeFilter(label="Since")
+    since = TimeRangeFilter(label="Since")
 
     class Meta:
         model = GuardAlarm

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import django_filters
 from django.db.models import QuerySet
 from rest_framework import serializers
 
 from accounts.apikit.auth import user_of
 from accounts.apikit.reading import Filters, ReadViewSet, StrictFilters, fields_of
+from accounts.apikit.times import TimeRangeFilter
 from accounts.models import AccountSnapshot, Symbol, TradingAccount
 from accounts.permissions import accounts_of
 
@@ -68,7 +68,7 @@ class SnapshotSerializer(serializers.ModelSerializer[AccountSnapshot]):
 
 
 class SnapshotFilters(Filters):
-    at = django_filters.IsoDateTimeFromToRangeFilter(label="Time")
+    at = TimeRangeFilter(label="Time")
 
 
 class SnapshotViewSet(ReadViewSet):

@@ -1,6 +1,5 @@
 """Routes of the journal and of the command inbox."""
 
-import django_filters
 from django.http import Http404
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample
@@ -22,6 +21,7 @@ from accounts.apikit.fields import (
 from accounts.apikit.idempotency import idempotent
 from accounts.apikit.reading import ID_MAX, Filters, ReadViewSet, WholeFilter, fields_of
 from accounts.apikit.schema import documented
+from accounts.apikit.times import TimeRangeFilter
 from accounts.permissions import accounts_of, can_anywhere
 from accounts.requests import request_command
 from events.models import Command, Event
@@ -40,7 +40,7 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 class EventFilters(Filters):
     bot = WholeFilter(field_name="bot_id", label="Number of the bot")
     cycle = WholeFilter(field_name="cycle_id", label="Number of the cycle")
-    at = django_filters.IsoDateTimeFromToRangeFilter(label="Time")
+    at = TimeRangeFilter(label="Time")
 
     class Meta:
         model = Event

@@ -114,6 +114,8 @@ def test_a_cursor_of_nobody_is_no_error_of_ours(text: str, api: Ask) -> None:
     [
         ("events", {"account": "abc"}),
         ("events", {"at_after": "2026-03-29"}),
+        ("events", {"at_before": "2026-03-29T02:30:00"}),
+        ("orders", {"opened_at_after": "0001-01-01T00:00:00+02:00"}),
         ("events", {"level": "loud"}),
         ("orders", {"status": "half"}),
         ("orders", {"symbol": "\0"}),
@@ -123,7 +125,16 @@ def test_a_cursor_of_nobody_is_no_error_of_ours(text: str, api: Ask) -> None:
 def test_filters_take_what_they_know(route: str, parameters: dict[str, str], api: Ask) -> None:
     answer = api("ben").get(route, **parameters)
     assert answer.status_code == 400, answer.content
-    assert set(answer.json()["error"]["fields"]) <= {*parameters, "at"}
+    assert set(answer.json()["error"]["fields"]) <= {*parameters, "at", "opened_at"}
+
+
+def test_a_range_of_times_takes_offsets_and_both_ends(api: Ask) -> None:
+    found = rows(api("ben").get("events", page_size="200"))
+    times = sorted(row["at"] for row in found)
+    assert times
+    between = {"at_after": times[0], "at_before": times[-1].replace("Z", "+00:00")}
+    assert len(rows(api("ben").get("events", page_size="200", **between))) == len(found)
+    assert rows(api("ben").get("events", at_before="1999-12-31T23:59:59.5-05:00")) == []
 
 
 def test_numbers_are_plain_whole_ones(api: Ask) -> None:
