@@ -79,7 +79,11 @@ def by_keyboard(page: Page, address: str) -> None:
     expect(page).to_have_url(re.compile(r"/orders/order/\d+/change/"))
     page.wait_for_load_state()
     page.keyboard.press("Control+k")
-    page.locator("#search-input-command").press_sequentially("Statistics")
+    # The palette takes the focus a moment after it opened; what is typed before that goes nowhere
+    box = page.locator("#search-input-command")
+    expect(box).to_be_focused()
+    box.press_sequentially("Statistics")
+    expect(box).to_have_value("Statistics")
     found = page.locator("#command-results").get_by_role("link", name="Statistics")
     expect(found).to_be_visible(timeout=SOON)
     found.click()
