@@ -1,14 +1,16 @@
 """Named reads of orders and intents; each returns frozen rows, read afresh."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Max, Q
+from django.db.models import Count, Max, Min, Q
 
+from accounts.models import AccountSnapshot, TradingAccount
 from orders.domain import KnownIntent, KnownOrder
-from orders.models import AccountMarks, Deal, IntentKind, IntentState, Order, OrderIntent
+from orders.models import AccountMarks, Deal, IntentKind, IntentState, Order, OrderIntent, OrderStatus
 from orders.statistics import Flow, Trade
 
 FILLS_MAX = 500
@@ -16,6 +18,47 @@ UNDER_WAY = Q(state__in=(IntentState.PLANNED, IntentState.CLAIMED, IntentState.S
     state__in=(IntentState.ACCEPTED, IntentState.PARTIAL),
     kind__in=(IntentKind.OPEN, IntentKind.CLOSE, IntentKind.PLACE),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PaperRun:
+    """How long an account, or one bot of it, ran without real money.
+
+    `days` are UTC days on which an engine looked at the account, for a bot since its first order; `trading_days` those
+    on which a position was opened; `trades` are closed positions. Everything of a real account is nought.
+    """
+
+    days: int
+    trading_days: int
+    trades: int
+    since: datetime | None
+    until: datetime | None
+
+
+NO_PAPER_RUN = PaperRun(0, 0, 0, None, None)
+
+
+def paper_run(account_id: int, *, bot_id: int | None = None) -> PaperRun:
+    """Tell how long an account, or one bot of it, ran on paper or on a broker's demo."""
+    if not TradingAccount.objects.filter(pk=account_id, demo=True).exists():
+        return NO_PAPER_RUN
+    orders = Order.objects.filter(account_id=account_id).exclude(status=OrderStatus.PENDING)
+    snapshots = AccountSnapshot.objects.filter(account_id=account_id)
+    if bot_id is not None:
+        orders = orders.filter(bot_id=bot_id)
+        first = orders.aggregate(first=Min("opened_at"))["first"]
+        if first is None:
+            return NO_PAPER_RUN
+        snapshots = snapshots.filter(at__gte=first)
+    span = snapshots.aggregate(since=Min("at"), until=Max("at"))
+    trades = orders.aggregate(closed=Count("pk", filter=Q(status=OrderStatus.CLOSED)))["closed"]
+    return PaperRun(
+        days=snapshots.order_by().dates("at", "day").count(),
+        trading_days=orders.order_by().dates("opened_at", "day").count(),
+        trades=trades,
+        since=span["since"],
+        until=span["until"],
+    )
 
 
 def known_orders(account_id: int) -> tuple[KnownOrder, ...]:
