@@ -53,7 +53,7 @@ def _adopt(
         record(
             kind="POSITION_CLAIMED",
             level="warning",
-            text=f"{len(orders)} foreign position(s) adopted by policy, for example #{orders[0].ticket}",
+            text=f"{len(orders)} foreign position(s) adopted by policy, for example #{adoptions[0].facts['ticket']}",
             account_id=account_id,
             at=at,
         )

@@ -90,9 +90,10 @@ class Env(BaseSettings):
         0.1, ge=0.01, le=60, description="Shortest interval of a bot's decisions and of the command inbox, seconds."
     )
     heartbeat_interval: float = Field(60, ge=1, le=3600, description="Seconds between two heartbeats of an engine.")
-    reconciliation_interval: float = Field(
-        10, ge=1, le=3600, description="Seconds between two comparisons of an account's books with its broker."
-    )
+    orders_interval: float = Field(0.5, ge=0.1, le=60, description="Seconds between two passes of the Orders Manager.")
+    cycles_interval: float = Field(1, ge=0.1, le=60, description="Seconds between two passes of the Cycles Manager.")
+    validation_interval: float = Field(30, ge=1, le=3600, description="Seconds between two validations of cycles.")
+    reconciliation_interval: float = Field(10, ge=1, le=3600, description="Seconds between two reconciliations.")
     reconciliation_at_once: int = Field(5, ge=1, le=100, description="Accounts of a host compared at the same time.")
     live_second_person: bool = Field(
         True, description="Whether a person other than the asker must agree before an account trades real money."

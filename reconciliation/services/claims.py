@@ -9,12 +9,12 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max
-from django.utils.dateparse import parse_datetime
 
 from accounts.models import User
 from cycles.models import Cycle, CycleKind, CycleStatus
 from events import live
 from events.audit import record_change
+from events.rows import insert_rows
 from orders.models import Order, OrderStatus
 from reconciliation.actions import Action, why_not
 from reconciliation.models import Claim, Divergence, DivergenceStep, Ending, State
@@ -41,10 +41,10 @@ def why_not_claim(facts: Mapping[str, Any], cycle: Cycle) -> str | None:
     return None
 
 
-def adopt_positions(adoptions: Sequence[Adoption], *, at: datetime, why: str, by: User | None) -> list[Order]:
+def adopt_positions(adoptions: Sequence[Adoption], *, at: datetime, why: str, by: User | None) -> list[int]:
     """Write the orders of claimed positions with a fixed number of statements, inside the caller's transaction.
 
-    A position that was claimed and released before gets its old order back.
+    Returns their keys. A position that was claimed and released before gets its old order back.
     """
     if not adoptions:
         return []
@@ -54,40 +54,54 @@ def adopt_positions(adoptions: Sequence[Adoption], *, at: datetime, why: str, by
     levels: dict[int, int] = {row["cycle_id"]: row["top"] for row in rows}
     identifiers = [a.identifier for a in adoptions]
     known = {o.identifier: o for o in Order.objects.filter(account_id=account_id, identifier__in=identifiers)}
-    fresh: list[Order] = []
+    fresh: list[dict[str, Any]] = []
+    orders: list[tuple[int, int]] = []
     for adoption in adoptions:
         cycle = adoption.cycle
         levels[cycle.pk] = levels.get(cycle.pk, -1) + 1
+        columns = _columns(adoption.facts, cycle, level=levels[cycle.pk])
         order = known.get(adoption.identifier)
         if order is None:
-            order = Order(account_id=account_id, identifier=adoption.identifier)
-            fresh.append(order)
+            fresh.append({"account_id": account_id, "identifier": adoption.identifier, **columns})
         elif order.status != OrderStatus.RELEASED:
             raise ValidationError(f"#{order.ticket} is in the books already ({order.get_status_display().lower()}).")
-        _fill(order, adoption.facts, cycle, level=levels[cycle.pk])
-    for order in known.values():
-        order.save()
-    Order.objects.bulk_create(fresh)
-    orders = [*known.values(), *fresh]
-    by_identifier = {a.identifier: a.cycle for a in adoptions}
-    Claim.objects.bulk_create(
-        Claim(account_id=account_id, order=o, cycle=by_identifier[o.identifier], at=at, by=by, why=why[:300])
-        for o in orders
+        else:
+            Order.objects.filter(pk=order.pk).update(**columns)
+            orders.append((order.pk, cycle.pk))
+    orders += zip(insert_rows(Order, fresh), (row["cycle_id"] for row in fresh), strict=True)
+    text, by_id = why[:300], by.pk if by is not None else None
+    insert_rows(
+        Claim,
+        [
+            {"account_id": account_id, "order_id": order, "cycle_id": cycle, "at": at, "by_id": by_id, "why": text}
+            for order, cycle in orders
+        ],
     )
-    return orders
+    return [order for order, _ in orders]
 
 
-def _fill(order: Order, facts: Mapping[str, Any], cycle: Cycle, *, level: int) -> None:
-    order.bot_id, order.cycle_id, order.level = cycle.bot_id, cycle.pk, level
-    order.ticket, order.symbol, order.side = facts["ticket"], facts["symbol"], facts["side"]
-    order.status, order.closed_at, order.closed_offset_seconds = OrderStatus.OPEN, None, None
-    order.magic, order.comment = facts["magic"], str(facts["comment"])[:64]
-    order.volume = order.volume_initial = Decimal(str(round(facts["volume"], 4)))
-    order.price_open = Decimal(str(round(facts["price"], 8)))
-    order.sl, order.tp = Decimal(str(round(facts["sl"], 8))), Decimal(str(round(facts["tp"], 8)))
-    opened_at = parse_datetime(facts["opened_at"])
-    assert opened_at is not None
-    order.opened_at, order.opened_offset_seconds = opened_at, facts.get("server_offset_seconds")
+def _columns(facts: Mapping[str, Any], cycle: Cycle, *, level: int) -> dict[str, Any]:
+    """Return what an order's row says about a position that a cycle takes in."""
+    return {
+        "bot_id": cycle.bot_id,
+        "cycle_id": cycle.pk,
+        "level": level,
+        "ticket": facts["ticket"],
+        "symbol": facts["symbol"],
+        "side": facts["side"],
+        "status": OrderStatus.OPEN,
+        "closed_at": None,
+        "closed_offset_seconds": None,
+        "magic": facts["magic"],
+        "comment": str(facts["comment"])[:64],
+        "volume": round(facts["volume"], 4),
+        "volume_initial": round(facts["volume"], 4),
+        "price_open": round(facts["price"], 8),
+        "sl": round(facts["sl"], 8),
+        "tp": round(facts["tp"], 8),
+        "opened_at": facts["opened_at"],
+        "opened_offset_seconds": facts.get("server_offset_seconds"),
+    }
 
 
 @transaction.atomic
@@ -104,7 +118,8 @@ def claim(*, divergence: Divergence, cycle: Cycle, why: str, by: User, at: datet
         raise ValidationError({"cycle": "Choose a cycle of the same account."})
     if (problem := why_not_claim(row.theirs, cycle)) is not None:
         raise ValidationError({"cycle": problem})
-    (order,) = adopt_positions([Adoption(row.identifier, row.theirs, cycle)], at=at, why=why, by=by)
+    (pk,) = adopt_positions([Adoption(row.identifier, row.theirs, cycle)], at=at, why=why, by=by)
+    order = Order.objects.get(pk=pk)
     made = Claim.objects.get(order=order, released_at__isnull=True)
     made.divergence = row
     made.save(update_fields=["divergence"])

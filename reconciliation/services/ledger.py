@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from brokers.domain import Book
 from core.numbers import money
 from events import live
 from events.domain import EventDraft
+from events.rows import insert_rows
 from events.services import record_many
 from reconciliation.domain import Expected, Finding, Held, Kind, Policy, Severity, Treatment, facts_of, wishes_of
 from reconciliation.models import AccountCheck, BookSnapshot, Divergence, Ending, State
@@ -38,44 +40,48 @@ def open_divergences(
     why_not: Mapping[str, str],
     snapshot: BookSnapshot,
     at: datetime,
-) -> list[Divergence]:
+) -> None:
     """Write new divergences. `done` says, by key, how a policy ended one at once; `why_not` why it could not."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for finding, treatment in opened:
         how, text = done.get(finding.key, (None, ""))
         automatic = text or why_not.get(finding.key) or _why_nothing(treatment)
         rows.append(
-            Divergence(
-                account_id=account_id,
-                kind=finding.kind,
-                key=finding.key,
-                mark=finding.mark[:80],
-                severity=finding.severity,
-                state=State.OPEN if how is None else State.CLOSED,
-                identifier=finding.identifier,
-                ticket=finding.ticket,
-                symbol=finding.symbol,
-                order_id=finding.order_id,
-                intent_id=finding.intent_id,
-                rule=finding.rule[:200],
-                measured=finding.measured,
-                threshold=finding.threshold,
-                ours=dict(finding.ours),
-                theirs=dict(finding.theirs),
-                suggestion=dict(finding.suggestion),
-                snapshot=snapshot,
-                policy=treatment.policy,
-                automatic=automatic[:200],
-                opened_at=at,
-                updated_at=at,
-                closed_at=None if how is None else at,
-                closed_how=how or "",
-                closed_why=text[:300],
-            )
+            {
+                "account_id": account_id,
+                "kind": finding.kind,
+                "key": finding.key,
+                "mark": finding.mark[:80],
+                "severity": finding.severity,
+                "state": State.OPEN if how is None else State.CLOSED,
+                "identifier": finding.identifier,
+                "ticket": finding.ticket,
+                "symbol": finding.symbol,
+                "order_id": finding.order_id,
+                "intent_id": finding.intent_id,
+                "rule": finding.rule[:200],
+                "measured": finding.measured,
+                "threshold": finding.threshold,
+                "ours": dict(finding.ours),
+                "theirs": dict(finding.theirs),
+                "suggestion": dict(finding.suggestion),
+                "snapshot_id": snapshot.pk,
+                "policy": treatment.policy,
+                "automatic": automatic[:200],
+                "opened_at": at,
+                "updated_at": at,
+                "closed_at": None if how is None else at,
+                "closed_how": how or "",
+                "closed_why": text[:300],
+            }
         )
-    made = Divergence.objects.bulk_create(rows)
-    _tell("DIVERGENCE_OPENED", account_id, [d for d in made if d.state == State.OPEN], at=at)
-    return made
+    keys = insert_rows(Divergence, rows)
+    told = [
+        Divergence(pk=pk, **row)
+        for pk, row in zip(keys, rows, strict=True)
+        if row["state"] == State.OPEN and row["kind"] != Kind.UNMATCHED
+    ]
+    _tell("DIVERGENCE_OPENED", account_id, told, at=at)
 
 
 def _why_nothing(treatment: Treatment) -> str:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brokers.domain import Book, Deal, DealEntry, DealKind, PendingOrder, Position, Reason, Side
+from brokers.gateway import ReadError
 from orders.booking import book_figures, import_deals
 from orders.comparing import compare, intent_of
 from orders.domain import KnownIntent, KnownOrder, closure_of, comment_of, fill_of
@@ -236,3 +237,60 @@ def test_deals_are_booked_the_same_however_they_are_told(deals: list[Deal], seed
         assert import_deals(world.account.pk, retold(rng, deals)) == []
         assert DealRow.objects.count() == told_before
         transaction.set_rollback(True)
+
+
+# The whole chain
+
+
+class Mumbling:
+    """A gateway that tells everything in another order, twice, and now and then not at all."""
+
+    def __init__(self, gateway: Any, seed: int) -> None:
+        self._gateway = gateway
+        self._rng = random.Random(seed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gateway, name)
+
+    def book(self) -> Book:
+        self._lose()
+        book: Book = self._gateway.book()
+        return replace(
+            book, positions=tuple(retold(self._rng, book.positions)), orders=tuple(retold(self._rng, book.orders))
+        )
+
+    def deals(self, since: datetime, until: datetime) -> tuple[Deal, ...]:
+        self._lose()
+        return tuple(retold(self._rng, self._gateway.deals(since, until)))
+
+    def deals_of(self, position_id: int) -> tuple[Deal, ...]:
+        self._lose()
+        return tuple(retold(self._rng, self._gateway.deals_of(position_id)))
+
+    def order_history(self, since: datetime, until: datetime) -> tuple[Any, ...]:
+        self._lose()
+        return tuple(retold(self._rng, self._gateway.order_history(since, until)))
+
+    def _lose(self) -> None:
+        if self._rng.random() < 0.15:
+            raise ReadError("the report was lost")
+
+
+def test_a_broker_that_mumbles_ends_in_the_same_books(world: World) -> None:
+    world.bot(max_levels=4, target_profit=100_000.0, max_cycles=1, entry_cooldown=86400, take_profit=25.0)
+    session = world.session
+    mumbling: Any = Mumbling(session.gateway, 1)
+    for part in (session.orders, session.orders._unknowns, session.reconciler):
+        part.gateway = mumbling
+    world.run(3)
+    for pips in (-11, 45):
+        world.move(pips, run=3)
+    world.run(12)
+    world.assert_equal()
+    assert Order.objects.filter(status="closed").count() == 2
+    for part in (session.orders, session.orders._unknowns, session.reconciler):
+        part.gateway = mumbling._gateway
+    rows = Order.objects.order_by("pk").values()
+    before = list(rows)
+    assert session.reconciler.run().quiet
+    assert list(rows) == before
