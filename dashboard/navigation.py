@@ -49,6 +49,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Records",
         (
             ("Intents", "outgoing_mail", "orders_orderintent"),
+            ("Not sent", "block", "orders_notsent"),
             ("Deals", "receipt_long", "orders_deal"),
             ("Events", "history", "events_event"),
             ("Audit", "policy", "events_auditentry"),

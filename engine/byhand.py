@@ -32,7 +32,11 @@ def close_cycle(session: "AccountSession", args: dict[str, Any]) -> str:
         return GONE
     with fenced(session.gate):
         mark_closing(row.pk, reason=_why(args), at=session.clock.now())
-    trace = {"woken_by": "person", "decision": {"action": "CloseCycle", "why": _why(args)}}
+    trace = {
+        "correlation": session.ids.token(10),
+        "woken_by": "person",
+        "decision": {"action": "CloseCycle", "why": _why(args)},
+    }
     legs = [leg for leg in _worst_first(session, found) if leg.order_id not in found.under_way]
     return _send(
         session,

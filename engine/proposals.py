@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from django.db.models import Q
 
-from brokers.domain import Quote, Side, SymbolSpec
+from brokers.domain import Side, SymbolSpec
 from orders.domain import KnownIntent, cause_of_cancel, cause_of_close, cause_of_leg, cause_of_stops
 from orders.models import IntentKind, IntentState, Order, OrderIntent
 from orders.services import Proposal
-from risk.domain import Ask, Load
-from strategies.domain import AddLeg, ChangeLeg, Leg, View
+from risk.domain import Ask, Load, Standing
+from strategies.domain import Action, AddLeg, ChangeLeg, Leg, View
 from strategies.models import Bot
 
 REFUSED = (IntentState.REFUSED, IntentState.ABSENT)
@@ -116,10 +117,11 @@ def leg_of(view: View, cycle_id: int, order_id: int) -> Leg | None:
     return next((leg for c in view.cycles if c.id == cycle_id for leg in c.legs if leg.order_id == order_id), None)
 
 
-def trace_of(quote: Quote, woken_by: str, action: Any) -> dict[str, Any]:
-    """Say what the decision stood on, for the intent's record."""
-    what = {k: v for k, v in asdict(action).items() if k != "memory"}
+def trace_of(view: View, woken_by: str, correlation: str) -> dict[str, Any]:
+    """Say what a decision stood on; everything that comes of it bears the correlation id."""
+    quote = view.quote
     return {
+        "correlation": correlation,
         "tick": {
             "symbol": quote.symbol,
             "bid": quote.bid,
@@ -127,9 +129,28 @@ def trace_of(quote: Quote, woken_by: str, action: Any) -> dict[str, Any]:
             "at": quote.at.isoformat(),
             "server_offset_seconds": int(quote.server_offset.total_seconds()),
         },
+        "signals": {name: value for name, value in view.signals.items() if isfinite(value)},
         "woken_by": woken_by,
-        "decision": {"action": type(action).__name__, **what},
     }
+
+
+def with_action(trace: Mapping[str, Any], action: Action) -> dict[str, Any]:
+    """Add what was decided."""
+    what = {k: v for k, v in asdict(action).items() if k != "memory"}
+    return {**trace, "decision": {"action": type(action).__name__, **what}}
+
+
+def with_verdict(proposal: Proposal, standing: Standing) -> Proposal:
+    """Add to an approved proposal's trace what the review stood on."""
+    verdict = {
+        "approved": True,
+        "equity": standing.account.equity,
+        "margin_free": standing.account.margin_free,
+        "spread": standing.quote.spread,
+        "orders": standing.load.orders,
+        "lots": dict(standing.load.lots),
+    }
+    return replace(proposal, trace={**proposal.trace, "verdict": verdict})
 
 
 def ask_of(proposal: Proposal, refused_times: int, refused_at: datetime | None) -> Ask:

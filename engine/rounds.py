@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from brokers.domain import AccountState, Quote, SymbolSpec
 from brokers.gateway import Gateway
@@ -105,3 +106,9 @@ class Asked:
     decision: Decision
     watches: tuple[Watch, ...]
     vetoes: list[Vetoed] = field(default_factory=list)
+    traces: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def veto(self, verdict: Vetoed, trace: Mapping[str, Any]) -> None:
+        """Keep why something of the decision was not sent."""
+        self.vetoes.append(verdict)
+        self.traces.append(trace)

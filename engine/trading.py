@@ -14,12 +14,22 @@ from core.outcome import Accepted, Unknown
 from cycles.services import mark_closing, next_number, open_cycle, remember
 from engine.fresh import FreshEntries
 from engine.guarding import Guards
+from engine.nonorders import NonOrders
 from engine.performance import Stages
-from engine.proposals import ask_of, close_proposal, leg_of, leg_proposal, refusals_before, stops_proposal, trace_of
+from engine.proposals import (
+    ask_of,
+    close_proposal,
+    leg_of,
+    leg_proposal,
+    refusals_before,
+    stops_proposal,
+    trace_of,
+    with_action,
+    with_verdict,
+)
 from engine.rounds import Asked, Instance, Round, bots_to_ask, read_round, standing_of
 from engine.signals import Signals
 from engine.watchdog import TookTooLong, limited
-from events.services import record
 from marketdata.quotes import Market
 from orders import services as order_services
 from orders.approval import Planned
@@ -28,7 +38,7 @@ from orders.sending import send_intent
 from risk.domain import Approved, Ask, Standing, Vetoed, entry_objection, review
 from risk.services import lift_cause, raise_block
 from strategies import registry
-from strategies.domain import Action, AddLeg, ChangeLeg, CloseCycle, CloseLeg, Decision, OpenCycle, Refusal, View
+from strategies.domain import Action, AddLeg, ChangeLeg, CloseCycle, CloseLeg, Decision, OpenCycle, View
 from strategies.models import Bot
 from strategies.selectors import follows_signals
 
@@ -36,8 +46,6 @@ ACTIONS_MAX = 20
 DECISION_SECONDS = 5.0
 # A bot whose strategy hung is asked again only so much later: its account has other work
 HUNG_PAUSE_SECONDS = 60.0
-# Codes of refusals that no price and no time will lift
-NEEDS_A_PERSON = frozenset({"volume", "worst_case"})
 
 
 class Trader:
@@ -77,7 +85,7 @@ class Trader:
         self._doubts = 0
         self._fresh = FreshEntries()
         self._due: dict[int, float] = {}
-        self._said: set[tuple[int | None, str, str]] = set()
+        self._non_orders = NonOrders(gate=gate, clock=clock)
 
     def bots(self) -> list[Bot]:
         """Read the bots to ask: running ones, and paused ones for their exits; none that is frozen or flattened."""
@@ -113,8 +121,9 @@ class Trader:
             view = self._view(bots[bot_id], symbol, standing, current)
             for cycle in cycles:
                 action = CloseCycle(cycle.id, why)
-                asked = Asked(view, Decision(), ())
-                self._leave(bots[bot_id], symbol, action, view, standing, asked, trace_of(quote, why, action))
+                asked, trace = Asked(view, Decision(), ()), trace_of(view, why, self.ids.token(10))
+                self._leave(bots[bot_id], symbol, action, view, standing, asked, with_action(trace, action))
+                self._non_orders.tell(bots[bot_id], asked, trace)
         return self.sent - before
 
     def wake(self, woken: Mapping[Instance, str]) -> int:
@@ -168,11 +177,10 @@ class Trader:
         if decision is None:
             return False
         asked = self.asked[Instance(bot.pk, symbol)] = Asked(view, decision, decision.watches)
-        sent = 0
+        sent, trace = 0, trace_of(view, woken_by, self.ids.token(10))
         for action in decision.actions[:ACTIONS_MAX]:
-            trace = trace_of(quote, woken_by, action)
-            sent += self._carry_out(bot, symbol, action, view, standing, asked, trace)
-        self._say_what_needs_a_person(bot, symbol, asked)
+            sent += self._carry_out(bot, symbol, action, view, standing, asked, with_action(trace, action))
+        self._non_orders.tell(bot, asked, trace)
         return sent > 0
 
     def _view(self, bot: Bot, symbol: str, standing: Standing, current: Round) -> View:
@@ -219,23 +227,6 @@ class Trader:
             return None
         self._unpark(bot, "strategy", "the strategy answers again", current)
         return decision
-
-    def _say_what_needs_a_person(self, bot: Bot, symbol: str, asked: Asked) -> None:
-        """Tell once a configuration, in the journal, of what is refused until somebody changes it."""
-        refused: tuple[Refusal | Vetoed, ...] = (*asked.decision.refusals, *asked.vetoes)
-        found = {(bot.config_id, symbol, r.code): r.detail for r in refused if r.code in NEEDS_A_PERSON}
-        new = [detail for key, detail in found.items() if key not in self._said]
-        self._said.update(found)
-        for detail in sorted(new):
-            with fenced(self.gate):
-                record(
-                    kind="ENTRY_REFUSED",
-                    level="warning",
-                    text=f"{bot.name} can't trade {symbol}: {detail}",
-                    account_id=self.account_id,
-                    bot_id=bot.pk,
-                    at=self.clock.now(),
-                )
 
     def _park(self, bot: Bot, cause: str, reason: str, current: Round) -> None:
         """Forbid a bot's entries until the cause is gone, saying why once."""
@@ -286,7 +277,9 @@ class Trader:
         standing = standing_of(self.clock.now(), quote, self.market.spec(symbol), current, self.guards)
         view = self._view(bot, symbol, standing, current)
         asked, projected = Asked(view, Decision(), ()), self._projected(bot, view, standing, action)
-        self._enter(bot, symbol, action, projected, asked, trace_of(quote, woken_by, action), claim)
+        trace = trace_of(view, woken_by, self.ids.token(10))
+        self._enter(bot, symbol, action, projected, asked, with_action(trace, action), claim)
+        self._non_orders.tell(bot, asked, trace)
         return asked.vetoes
 
     def _enter(
@@ -305,7 +298,7 @@ class Trader:
         ask = Ask(bot.pk, True, action.volume, times, at_refused, symbol, action.side, True, config_set=of_set)
         verdict = self._review(ask, standing)
         if isinstance(verdict, Vetoed):
-            asked.vetoes.append(verdict)
+            asked.veto(verdict, trace)
             return 0
         at = self.clock.now()
         with fenced(self.gate):
@@ -323,7 +316,7 @@ class Trader:
             )
             claim(cycle.pk)
             first = AddLeg(cycle.pk, 0, action.side, action.volume, action.reason, tp=action.tp, sl=action.sl)
-            proposal = leg_proposal(bot, symbol, first, trace)
+            proposal = with_verdict(leg_proposal(bot, symbol, first, trace), standing)
             intent = order_services.plan_intent(proposal, verdict, account_id=self.account_id, ids=self.ids, at=at)
         return self._send(intent, ask, standing)
 
@@ -368,17 +361,18 @@ class Trader:
             ask = ask_of(proposal, times, at_refused)
             verdict = self._review(ask, standing)
             if isinstance(verdict, Vetoed):
-                asked.vetoes.append(verdict)
+                asked.veto(verdict, proposal.trace)
                 continue
+            approved = with_verdict(proposal, standing)
             try:
                 with fenced(self.gate):
                     intent = order_services.plan_intent(
-                        proposal, verdict, account_id=self.account_id, ids=self.ids, at=self.clock.now()
+                        approved, verdict, account_id=self.account_id, ids=self.ids, at=self.clock.now()
                     )
                     if memory and proposal.cycle_id is not None:
                         remember(proposal.cycle_id, memory)
             except order_services.AlreadyDecided as known:
-                asked.vetoes.append(Vetoed("already_decided", str(known)))
+                asked.veto(Vetoed("already_decided", str(known)), proposal.trace)
                 continue
             sent += self._send(intent, ask, standing)
         return sent

@@ -1,5 +1,7 @@
 """Routes of orders, intents and deals."""
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiExample
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -16,9 +18,10 @@ from accounts.apikit.reading import Filters, ReadViewSet, WholeFilter, fields_of
 from accounts.apikit.schema import documented
 from accounts.apikit.times import TimeRangeFilter
 from core.ids import Ids, SystemIds
-from orders.models import Deal, Order, OrderIntent
+from orders.models import Deal, NotSent, Order, OrderIntent
 from orders.requests import request_order_close, request_stops
 from orders.services import settle
+from orders.tracing import trace_of_decision
 
 IDS: Ids = SystemIds()
 
@@ -106,7 +109,7 @@ class IntentSerializer(serializers.ModelSerializer[OrderIntent]):
 class IntentFilters(BookFilters):
     class Meta:
         model = OrderIntent
-        fields = ("state", "kind", "symbol", "side", "token")
+        fields = ("state", "kind", "symbol", "side", "token", "correlation")
 
 
 class SettleSerializer(StrictSerializer):
@@ -115,7 +118,37 @@ class SettleSerializer(StrictSerializer):
     reason = ReasonText()
 
 
-class IntentViewSet(ReadViewSet):
+class StepSerializer(serializers.Serializer[Any]):
+    """One step of a decision's trace."""
+
+    at = serializers.DateTimeField()
+    what = serializers.ChoiceField(
+        ("tick", "signal", "decision", "verdict", "intent", "request", "reply", "deal", "cycle")
+    )
+    text = serializers.CharField()
+    facts = serializers.DictField()
+
+
+class TraceSerializer(serializers.Serializer[Any]):
+    """All that came of one decision, from the tick to the cycle's change."""
+
+    correlation = serializers.CharField()
+    steps = StepSerializer(many=True)
+
+
+class TracedViewSet(ReadViewSet):
+    """Rows that came of a decision, each with the decision's trace."""
+
+    @documented(responses=TraceSerializer)
+    @action(detail=True, methods=["get"])
+    def trace(self, request: Request, pk: str) -> Response:
+        """Return every step from tick, signal and verdict to request, reply, deal and the cycle's change."""
+        row: Any = self.get_object()
+        steps = trace_of_decision(row.account_id, row.correlation)
+        return Response(TraceSerializer({"correlation": row.correlation, "steps": steps}).data)
+
+
+class IntentViewSet(TracedViewSet):
     """Every decision to send something, with its reason and what came of it, newest first."""
 
     queryset = OrderIntent.objects.all()
@@ -139,6 +172,28 @@ class IntentViewSet(ReadViewSet):
         if not won:
             raise Conflict(f"It is not unknown: {row.get_state_display().lower()}.")
         return Response(IntentSerializer(row).data)
+
+
+class NotSentSerializer(serializers.ModelSerializer[NotSent]):
+    class Meta:
+        model = NotSent
+        fields = fields_of(NotSent)
+
+
+class NotSentFilters(Filters):
+    bot = WholeFilter(field_name="bot_id", label="Number of the bot")
+
+    class Meta:
+        model = NotSent
+        fields = ("code", "symbol", "side", "correlation")
+
+
+class NotSentViewSet(TracedViewSet):
+    """What might have been sent and was not, with its reason, newest first."""
+
+    queryset = NotSent.objects.all()
+    serializer_class = NotSentSerializer
+    filterset_class = NotSentFilters
 
 
 class DealSerializer(serializers.ModelSerializer[Deal]):

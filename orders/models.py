@@ -87,6 +87,9 @@ class OrderIntent(models.Model):
     comment = models.CharField(max_length=29)
     why = models.CharField(max_length=200, help_text="The decision's reason, with what woke it.")
     trace = models.JSONField(default=dict, blank=True, help_text="Tick, watch and figures behind the decision.")
+    correlation = models.CharField(
+        max_length=16, blank=True, default="", db_default="", help_text="One for all that came of one decision."
+    )
     fence = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -104,6 +107,7 @@ class OrderIntent(models.Model):
             models.Index(fields=("account", "state"), name="intent_account_state"),
             models.Index(fields=("cycle", "level"), name="intent_cycle_level"),
             models.Index(fields=("account", "reply_order"), name="intent_reply_order"),
+            models.Index(fields=("account", "correlation"), name="intent_correlation"),
         )
         constraints = (
             models.UniqueConstraint(fields=("account", "cause_key", "generation"), name="intent_cause_once"),
@@ -131,6 +135,35 @@ class OrderIntent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.side} {self.volume} {self.symbol} [{self.token}]"
+
+
+class NotSent(models.Model):
+    """Something that might have been sent and was not, and why; the same again within an hour is counted in one row."""
+
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="not_sent")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="not_sent")
+    symbol = models.CharField(max_length=29)
+    side = models.CharField(max_length=4, choices=(("buy", "Buy"), ("sell", "Sell")), blank=True)
+    code = models.CharField(max_length=40)
+    detail = models.CharField(max_length=300)
+    times = models.PositiveIntegerField(default=1)
+    correlation = models.CharField(max_length=16, blank=True)
+    trace = models.JSONField(default=dict, blank=True)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-last_at", "-id")
+        verbose_name = "order not sent"
+        verbose_name_plural = "orders not sent"
+        indexes = (
+            models.Index(fields=("account", "bot", "symbol", "code"), name="not_sent_key"),
+            models.Index(fields=("account", "correlation"), name="not_sent_correlation"),
+        )
+        constraints = (models.CheckConstraint(condition=Q(times__gte=1), name="not_sent_happened"),)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
 
 
 class IntentHistory(models.Model):

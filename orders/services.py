@@ -94,6 +94,7 @@ def plan_intent(proposal: Proposal, approved: Approved, *, account_id: int, ids:
         comment=comment_of(token),
         why=proposal.why[:200],
         trace=dict(proposal.trace),
+        correlation=str(proposal.trace.get("correlation", token)),
         created_at=at,
     )
     IntentHistory.objects.create(

@@ -9,7 +9,7 @@ from accounts.api.journal import CommandViewSet, EventViewSet
 from cycles.api import CycleViewSet
 from engine import api as engine
 from notifications.api import DeliveryViewSet, TargetViewSet
-from orders.api import DealViewSet, IntentViewSet, OrderViewSet
+from orders.api import DealViewSet, IntentViewSet, NotSentViewSet, OrderViewSet
 from reconciliation.api import ClaimViewSet, DivergenceViewSet
 from risk.api import (
     AlarmViewSet,
@@ -33,6 +33,7 @@ router.register("strategies", StrategyViewSet, "api-strategy")
 router.register("cycles", CycleViewSet, "api-cycle")
 router.register("orders", OrderViewSet, "api-order")
 router.register("intents", IntentViewSet, "api-intent")
+router.register("not-sent", NotSentViewSet, "api-not-sent")
 router.register("deals", DealViewSet, "api-deal")
 router.register("signals", SignalViewSet, "api-signal")
 router.register("signal-sources", SourceViewSet, "api-signal-source")

@@ -20,6 +20,7 @@ from accounts.adminkit import (
     reason_field,
 )
 from orders import services
+from orders.admin.traces import trace_table
 from orders.models import IntentHistory, IntentState, OrderIntent
 
 
@@ -60,7 +61,7 @@ class IntentAdmin(FactAdmin[OrderIntent]):
         ("symbol", FieldTextFilter),
         ("created_at", RangeDateTimeFilter),
     )
-    search_fields = ("token", "cause_key", "why", "=ticket", "=reply_order")
+    search_fields = ("token", "=correlation", "cause_key", "why", "=ticket", "=reply_order")
     search_help_text = "Token, cause, reason, ticket or the broker's order number"
     list_select_related = ("account", "bot")
     ordering = ("-created_at", "-id")
@@ -85,9 +86,10 @@ class IntentAdmin(FactAdmin[OrderIntent]):
             },
         ),
         ("Reply", {"fields": ("reply_code", "reply_text", "reply_order", "reply_deal", "filled_volume")}),
+        ("From tick to cycle", {"fields": ("correlation", "chain")}),
         ("Trace", {"fields": ("trace_text",)}),
     )
-    readonly_fields = ("trace_text", "state_label")
+    readonly_fields = ("chain", "trace_text", "state_label")
     actions_detail = ("settle",)
     actions_row = ("settle",)
 
@@ -106,6 +108,10 @@ class IntentAdmin(FactAdmin[OrderIntent]):
     @display(description="Lots", ordering="volume")
     def size(self, intent: OrderIntent) -> str:
         return lots(intent.volume)
+
+    @display(description="Steps")
+    def chain(self, intent: OrderIntent) -> str:
+        return trace_table(intent.account_id, intent.correlation)
 
     @display(description="Tick, watch and figures")
     def trace_text(self, intent: OrderIntent) -> str:

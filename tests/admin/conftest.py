@@ -19,7 +19,7 @@ from engine.models import EngineHost, EngineProcess, EngineState, Lease
 from events.models import Command, Event
 from notifications.models import Delivery
 from notifications.services import create_target
-from orders.models import AccountMarks, Deal, IntentHistory, Order, OrderIntent
+from orders.models import AccountMarks, Deal, IntentHistory, NotSent, Order, OrderIntent
 from reconciliation.models import (
     AccountCheck,
     BookSnapshot,
@@ -123,6 +123,10 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
         price_open=Decimal("1.08421"),
         opened_at=AT,
     )
+    NotSent.objects.create(
+        account=account, bot=bot, symbol="EURUSD", side="buy", code="spread", detail="4.2 pips are dangerous",
+        correlation=f"n{ticket}", first_at=AT, last_at=AT,
+    )  # fmt: skip
     Deal.objects.create(
         account=account,
         ticket=ticket + 1,

@@ -44,6 +44,7 @@ FACTS = {
     "divergencestep",
     "manualposition",
     "newsevent",
+    "notsent",
 }
 OF_NO_ACCOUNT = {
     "loginsession",

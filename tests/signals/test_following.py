@@ -11,7 +11,7 @@ from django.test import Client
 from accounts.rotation import look
 from core.ids import SystemIds
 from events.models import Command
-from orders.models import OrderIntent
+from orders.models import NotSent, OrderIntent
 from signals import api
 from signals.domain import signature_of
 from signals.models import Signal
@@ -137,6 +137,8 @@ def test_a_signal_passes_the_same_review_as_every_entry(world: World, bot: Bot) 
     assert world.truth.positions == ()
     signal = Signal.objects.get()
     assert (signal.state, "news" in signal.result) == ("refused", True)
+    kept = NotSent.objects.get(side="buy")
+    assert (kept.code, kept.trace["woken_by"]) == ("blocked", "signal a1")
     set_bot_state(bot=bot, state="paused", by=world.ada, at=world.clock.now())
     assert sender.send("a2").status_code == 202
     world.run(3)

@@ -130,7 +130,7 @@ SITUATIONS: Mapping[str, tuple[Prepare, dict[str, Any]]] = {
     "engine.state.show_failure": (_unreachable, {}),
     "engine.trading.Trader._park": (_bad_config, {}),
     "engine.trading.Trader._unpark": (_bad_config, {}),
-    "engine.trading.Trader._say_what_needs_a_person": (NOTHING, {"lot_size": 500.0}),
+    "engine.nonorders.NonOrders._say_what_needs_a_person": (NOTHING, {"lot_size": 500.0}),
 }
 
 
