@@ -118,7 +118,7 @@ class SettleSerializer(StrictSerializer):
     reason = ReasonText()
 
 
-class StepSerializer(serializers.Serializer[Any]):
+class TraceStepSerializer(serializers.Serializer[Any]):
     """One step of a decision's trace."""
 
     at = serializers.DateTimeField()
@@ -133,7 +133,7 @@ class TraceSerializer(serializers.Serializer[Any]):
     """All that came of one decision, from the tick to the cycle's change."""
 
     correlation = serializers.CharField()
-    steps = StepSerializer(many=True)
+    steps = TraceStepSerializer(many=True)
 
 
 class TracedViewSet(ReadViewSet):
