@@ -1,4 +1,4 @@
-"""Hold the promises P1–P8: compare the terminal's own file with the database, by code that the product does not use."""
+"""Hold the promises P1–P9: compare the terminal's own file with the database, by code that the product does not use."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from brokers.simulator.truth import Truth
 PREFIX, TOKEN = "td:", slice(3, 13)
 TABLES = (
     "orders_orderintent", "orders_intenthistory", "orders_order", "orders_deal", "orders_accountmarks",
-    "cycles_cycle", "risk_block", "events_event",
+    "cycles_cycle", "risk_block", "risk_guardalarm", "risk_killswitch", "events_event",
 )  # fmt: skip
 # A copy on purpose: a wrong table of the product must not excuse itself
 ALLOWED = {
@@ -60,7 +60,7 @@ def digest(truth: Truth) -> str:
 def broken(truth: Truth) -> list[str]:
     """Return every promise that does not hold, after the faults ended and it was quiet for a while."""
     checks = (_one_order_per_intent, _intent_before_order, _lives, _absence, _positions, _orders, _ledger, _money,
-              _closes, _cycles, _nothing_under_way)  # fmt: skip
+              _closes, _cycles, _nothing_under_way, _blocked, _fired)  # fmt: skip
     return [violation for check in checks for violation in check(truth)]
 
 
@@ -201,6 +201,37 @@ def _nothing_under_way(truth: Truth) -> Iterator[str]:
     )
     for row in stuck:
         yield f"P6: intent {row['token']} ({row['kind']}) is still {row['state']}, sent at {_clock(row['sent_at'])}"
+
+
+def _blocked(truth: Truth) -> Iterator[str]:
+    """Nothing that raises exposure left while a block stood or a kill switch was thrown."""
+    found = rows(
+        "SELECT i.token, i.sent_at, b.cause FROM orders_orderintent i JOIN risk_block b ON b.account_id = i.account_id "
+        "AND b.symbol IN ('', i.symbol) AND (b.bot_id IS NULL OR b.bot_id = i.bot_id) AND b.raised_at < i.sent_at "
+        "AND (b.lifted_at IS NULL OR i.sent_at < b.lifted_at) WHERE i.kind IN ('open', 'place') "
+        "UNION ALL SELECT i.token, i.sent_at, k.mode FROM orders_orderintent i JOIN risk_killswitch k "
+        "ON (k.account_id IS NULL OR k.account_id = i.account_id) AND (k.bot_id IS NULL OR k.bot_id = i.bot_id) "
+        "AND k.mode <> 'no_entries' AND k.at < i.sent_at AND (k.released_at IS NULL OR i.sent_at < k.released_at) "
+        "WHERE i.kind IN ('open', 'place')"
+    )
+    for row in found:
+        yield f"P4: {row['token']} raised exposure at {_clock(row['sent_at'])} while blocked by {row['cause']}"
+
+
+def _fired(truth: Truth) -> Iterator[str]:
+    """What a guard fired at is closed when all is quiet, and its alarm stands until a person ends it."""
+    alarms = rows(
+        'SELECT guard, level, phase, "left", ended_by_id FROM risk_guardalarm '
+        "WHERE tier = 3 AND level IN ('account', 'portfolio', 'bot')"
+    )
+    for alarm in alarms:
+        if alarm["phase"] == "ended" and alarm["ended_by_id"] is None:
+            yield f"P9: {alarm['guard']} fired and ended by itself"
+        if alarm["phase"] in ("standing", "countdown"):
+            yield f"P9: {alarm['guard']} fired and is still {alarm['phase']}"
+        ours = [p for p in truth.positions if p.comment.startswith(PREFIX)]
+        if alarm["phase"] in ("closing", "closed") and alarm["level"] == "account" and ours:
+            yield f"P9: {alarm['guard']} is {alarm['phase']} and {len(ours)} positions are open"
 
 
 def _clock(at: datetime | None) -> str:

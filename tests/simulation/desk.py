@@ -101,7 +101,7 @@ class Desk:
             self.add_bot(f"Bot {number}", values)
 
     def _account(self) -> TradingAccount:
-        ada = User.objects.create(username="ada", is_staff=True)
+        self.account_owner = ada = User.objects.create(username="ada", is_staff=True)
         account = create_account(
             name="Sim", login=LOGIN, server=SERVER, terminal_path=str(self.state_file), at=START, by=ada,
             margin_mode="netting" if self.scenario.is_netting else "hedging",

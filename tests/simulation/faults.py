@@ -7,6 +7,7 @@ from functools import partial
 from django.db import OperationalError, connection
 
 from tests.simulation.desk import Crash, Desk
+from tests.simulation.guardfaults import GUARD_FAULTS
 
 READS = ("positions_get", "orders_get", "account_info", "history_deals_get", "history_orders_get", "symbol_info_tick")
 
@@ -179,4 +180,5 @@ FAULTS: Mapping[str, Fault] = {
     "by_hand": Fault(("F15", "F23"), _hand),
     "requotes": Fault(("F28",), _requotes),
     "too_many_requests": Fault(("F28",), _too_many),
+    **{name: Fault((), begin) for name, begin in GUARD_FAULTS.items()},
 }

@@ -16,6 +16,7 @@ from orders.sending import send_intent
 from orders.services import Proposal, plan_intent
 from tests.simulation.desk import Crash, Desk
 from tests.simulation.faults import FAULTS, sleep_and_wake
+from tests.simulation.guardfaults import GUARD_FAULTS
 from tests.simulation.run import Result, simulate
 from tests.simulation.scenario import SPREAD, START_PRICE, Scenario
 
@@ -28,7 +29,7 @@ POINTS = (
 # What ends the engine there: it vanishes, it loses the database, or it sleeps while another takes over
 ENDS = ("kill", "commit_lost", "pause")
 # Faults of the engine itself are the matrix's other axes
-OUTSIDE = ("none", *(n for n in FAULTS if n not in ("kill", "kill_at_send", "commit_lost", "pause")))
+OUTSIDE = ("none", *(n for n in FAULTS if n not in ("kill", "kill_at_send", "commit_lost", "pause", *GUARD_FAULTS)))
 SLOW_SECONDS = 20.0
 MODIFY_AT, CLOSE_AT, SECONDS, QUIET = 12.0, 20.0, 45.0, 85.0
 JUMP = 0.0030

@@ -14,6 +14,7 @@ from strategies.models import Bot
 from tests.simulation import checkers
 from tests.simulation.desk import INTERVALS, Desk, quiet_log
 from tests.simulation.faults import FAULTS
+from tests.simulation.guardfaults import count
 from tests.simulation.scenario import QUIET_SECONDS, SECONDS, Scenario, make
 
 OWN_APPS = ("accounts", "events", "strategies", "orders", "cycles", "risk", "engine", "reconciliation", "marketdata")
@@ -77,6 +78,7 @@ def _end(desk: Desk, quiet_seconds: float) -> Result:
     Bot.objects.update(desired_state="paused")
     desk.run_until(desk.clock.ticks() + quiet_seconds)
     desk.settle()
+    count(desk)
     violations = [*desk.violations, *checkers.broken(desk.truth)]
     before = checkers.digest(desk.truth)
     desk.second_pass()

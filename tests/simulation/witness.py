@@ -71,11 +71,17 @@ class Witness:
     def _check_nothing_forbids(self, intent_id: int, token: str) -> None:
         blocks = self._eyes.execute(
             "SELECT cause FROM risk_block b JOIN orders_orderintent i ON i.id = %s "
-            "WHERE b.account_id = i.account_id AND b.lifted_at IS NULL AND (b.bot_id IS NULL OR b.bot_id = i.bot_id)",
-            [intent_id],
+            "WHERE b.account_id = i.account_id AND b.lifted_at IS NULL AND (b.bot_id IS NULL OR b.bot_id = i.bot_id) "
+            "AND b.symbol IN ('', i.symbol) "
+            "UNION ALL SELECT 'kill switch ' || k.mode FROM risk_killswitch k JOIN orders_orderintent i ON i.id = %s "
+            "WHERE k.released_at IS NULL AND (k.account_id IS NULL OR k.account_id = i.account_id) "
+            "AND (k.bot_id IS NULL OR k.bot_id = i.bot_id) AND (k.mode <> 'no_entries' OR i.level = 0 AND "
+            "NOT EXISTS (SELECT 1 FROM orders_orderintent o WHERE o.cycle_id = i.cycle_id AND o.id < i.id))",
+            [intent_id, intent_id],
         ).fetchall()
         if blocks:
             self._tell(f"P4: {token} raised exposure while blocked by {blocks}")
+        self._count["entries"] += 1
         unknown = self._eyes.execute(
             "SELECT token FROM orders_orderintent WHERE account_id = %s AND state = 'unknown'", [self._account_id]
         ).fetchall()
