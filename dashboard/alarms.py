@@ -28,14 +28,15 @@ SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the banner; `act` is the dialog's address and button, for who may use it."""
+    """One line of the banner; `acts` are the dialogs' addresses and buttons, for who may use them."""
 
     phase: str
     where: str
     text: str
     page: str
     deadline: datetime | None = None
-    act: tuple[str, str] | None = None
+    acts: tuple[tuple[str, str], ...] = ()
+    seen_by: str = ""
 
 
 def lines_for(user: User) -> list[Line]:
@@ -44,8 +45,12 @@ def lines_for(user: User) -> list[Line]:
     if not mine and not user.is_superuser:
         return []
     managed = set(accounts_of(user, "manager").values_list("pk", flat=True))
+    traded = set(accounts_of(user, "trader").values_list("pk", flat=True))
     alarms = GuardAlarm.objects.filter(account__in=mine, ended_at__isnull=True, phase__in=SHOWN)
-    lines = [_alarm(alarm, mine[alarm.account_id], alarm.account_id in managed) for alarm in alarms.order_by("since")]
+    lines = [
+        _alarm(alarm, mine[alarm.account_id], manages=alarm.account_id in managed, trades=alarm.account_id in traded)
+        for alarm in alarms.select_related("acknowledged_by").order_by("since")
+    ]
     page = reverse("admin:risk_killswitch_changelist")
     lines += [
         Line("kill", confirmation_of(s.account, s.bot), f"{s.get_mode_display()}: {s.reason}", page)
@@ -54,12 +59,14 @@ def lines_for(user: User) -> list[Line]:
     return sorted(lines, key=lambda line: (line.deadline is None, line.deadline or CLOCK.now()))
 
 
-def _alarm(alarm: GuardAlarm, account: TradingAccount, may_act: bool) -> Line:
-    act = None
-    if may_act and alarm.phase == GuardAlarm.Phase.COUNTDOWN:
-        act = (reverse("admin:risk_guardalarm_veto", args=(alarm.pk,)), "Veto")
-    if may_act and alarm.phase in (GuardAlarm.Phase.CLOSED, GuardAlarm.Phase.VETOED):
-        act = (reverse("admin:risk_guardalarm_rearm", args=(alarm.pk,)), "Re-arm")
+def _alarm(alarm: GuardAlarm, account: TradingAccount, *, manages: bool, trades: bool) -> Line:
+    acts = []
+    if manages and alarm.phase == GuardAlarm.Phase.COUNTDOWN:
+        acts.append((reverse("admin:risk_guardalarm_veto", args=(alarm.pk,)), "Veto"))
+    if manages and alarm.phase in (GuardAlarm.Phase.CLOSED, GuardAlarm.Phase.VETOED):
+        acts.append((reverse("admin:risk_guardalarm_rearm", args=(alarm.pk,)), "Re-arm"))
+    if trades and alarm.acknowledged_at is None:
+        acts.append((reverse("admin:risk_guardalarm_acknowledge", args=(alarm.pk,)), "Acknowledge"))
     said = {
         GuardAlarm.Phase.COUNTDOWN: alarm.text,
         GuardAlarm.Phase.CLOSING: f"closing, {alarm.left} still open. {alarm.trouble}".strip(),
@@ -67,7 +74,9 @@ def _alarm(alarm: GuardAlarm, account: TradingAccount, may_act: bool) -> Line:
         GuardAlarm.Phase.VETOED: f"vetoed, exits only until it is re-armed. {alarm.text}",
     }[GuardAlarm.Phase(alarm.phase)]
     page = reverse("admin:risk_guardalarm_change", args=(alarm.pk,))
-    return Line(alarm.phase, f"{account.name}: {alarm.guard.replace('_', ' ')}", said, page, alarm.deadline, act)
+    where = f"{account.name}: {alarm.guard.replace('_', ' ')}"
+    seen_by = alarm.acknowledged_by.get_username() if alarm.acknowledged_by is not None else ""
+    return Line(alarm.phase, where, said, page, alarm.deadline, tuple(acts), seen_by)
 
 
 def banner(request: HttpRequest) -> dict[str, Any]:

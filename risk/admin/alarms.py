@@ -16,7 +16,7 @@ from accounts.adminkit import (
     reason_field,
 )
 from risk.models import DayStart, EquityPeak, GuardAlarm, RiskProjection
-from risk.services.alarms import rearm_alarm, veto_alarm
+from risk.services.alarms import acknowledge_alarm, rearm_alarm, veto_alarm
 
 TIERS = {GuardAlarm.Tier.WARN: "warn", GuardAlarm.Tier.REDUCE: "reduce", GuardAlarm.Tier.CLOSE: "close"}
 
@@ -33,6 +33,12 @@ class RearmDialog(DialogForm):
     reason = reason_field("What you found, and why entries may go on")
 
 
+class AcknowledgeDialog(DialogForm):
+    """Asks what the person has seen; the next one reads it in the audit."""
+
+    reason = reason_field("What you have seen, or do about it")
+
+
 @admin.register(GuardAlarm)
 class GuardAlarmAdmin(FactAdmin[GuardAlarm]):
     list_display = (
@@ -45,6 +51,7 @@ class GuardAlarmAdmin(FactAdmin[GuardAlarm]):
         "text",
         "left",
         "until",
+        "acknowledged_by",
     )
     list_filter = (
         ("account", ScopedRelatedFilter),
@@ -55,14 +62,28 @@ class GuardAlarmAdmin(FactAdmin[GuardAlarm]):
         ("since", RangeDateTimeFilter),
     )
     search_fields = ("guard", "subject", "text", "veto_reason", "end_reason")
-    list_select_related = ("account", "bot")
+    list_select_related = ("account", "bot", "acknowledged_by")
     ordering = ("-since", "-id")
-    actions_detail = ("veto", "rearm")
-    actions_row = ("veto", "rearm")
+    actions_detail = ("veto", "rearm", "acknowledge")
+    actions_row = ("veto", "rearm", "acknowledge")
     fieldsets = (
         (None, {"fields": ("account", "guard", "level", "subject", "bot", "tier", "phase", "text")}),
         ("Figures", {"fields": ("figure", "limit", "since", "deadline", "left", "trouble")}),
-        ("People", {"fields": ("vetoed_at", "vetoed_by", "veto_reason", "ended_at", "ended_by", "end_reason")}),
+        (
+            "People",
+            {
+                "fields": (
+                    "acknowledged_at",
+                    "acknowledged_by",
+                    "vetoed_at",
+                    "vetoed_by",
+                    "veto_reason",
+                    "ended_at",
+                    "ended_by",
+                    "end_reason",
+                )
+            },
+        ),
     )
 
     @display(description="Since (UTC)", ordering="since")
@@ -113,6 +134,20 @@ class GuardAlarmAdmin(FactAdmin[GuardAlarm]):
     def rearm(self, request: HttpRequest, alarm: GuardAlarm, reason: str) -> str:
         rearm_alarm(alarm_id=alarm.pk, reason=reason, by=person(request), at=CLOCK.now())
         return f"{alarm.guard} is armed again on {alarm.account.name}."
+
+    @post_dialog(
+        label="Acknowledge",
+        question="Write down that you have seen it. It changes nothing else: what counts down or closes goes on.",
+        button="I have seen it",
+        path="acknowledge",
+        role="trader",
+        icon="visibility",
+        form=AcknowledgeDialog,
+        shown_when=lambda alarm: alarm.ended_at is None and alarm.acknowledged_at is None,
+    )
+    def acknowledge(self, request: HttpRequest, alarm: GuardAlarm, reason: str) -> str:
+        acknowledge_alarm(alarm_id=alarm.pk, reason=reason, by=person(request), at=CLOCK.now())
+        return f"{alarm.guard} on {alarm.account.name}: seen by you. It still stands."
 
 
 @admin.register(EquityPeak)

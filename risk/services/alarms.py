@@ -64,6 +64,10 @@ def write_alarm(
     values["text"] = alarm.text[:300]
     if alarm.phase is Phase.ENDED:
         values |= {"ended_at": at, "end_reason": "calm again"}
+    counts_anew = before is not None and alarm.phase is Phase.COUNTDOWN and before.phase != Phase.COUNTDOWN
+    if before is not None and (alarm.tier > before.tier or counts_anew):
+        # Whoever saw the milder alarm has not seen this
+        values |= {"acknowledged_at": None, "acknowledged_by": None}
     if before is None:
         row = GuardAlarm.objects.create(
             account_id=account_id, guard=alarm.guard, level=alarm.level, subject=alarm.subject[:40],

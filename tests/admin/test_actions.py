@@ -28,6 +28,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "risk_block_lift": {"why": "the news is out"},
     "risk_block_raise_block": {"reason": "news"},
     "orders_orderintent_settle": {"reason": "the broker says: never executed", "own_password": "correct horse"},
+    "risk_guardalarm_acknowledge": {"reason": "I look at it"},
     "risk_guardalarm_rearm": {"reason": "looked at it"},
     "risk_guardalarm_veto": {"reason": "it will come back"},
     "risk_killswitch_release": {"reason": "it works again"},

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from accounts.adminkit import CLOCK
 from accounts.models import AccountSnapshot
+from events.models import Event
 from risk.models import GuardAlarm, KillSwitch
 from risk.selectors import current_config
 from tests.admin.conftest import Desk
@@ -29,6 +30,28 @@ def test_a_manager_vetoes_and_re_arms_and_a_trader_may_not(desk: Desk, as_: Call
     assert as_("mia").post(rearm, {**CONFIRMED, **ANSWERS["risk_guardalarm_rearm"]}).headers["HX-Redirect"]
     alarm.refresh_from_db()
     assert (alarm.phase, alarm.ended_by) == ("ended", desk.people["mia"])
+
+
+def test_a_trader_acknowledges_what_the_page_shows_and_it_still_stands(desk: Desk, as_: Callable[..., Client]) -> None:
+    alarm = GuardAlarm.objects.get(account=desk.account)
+    GuardAlarm.objects.filter(pk=alarm.pk).update(phase="countdown", deadline=CLOCK.now() + timedelta(seconds=60))
+    url = reverse("admin:risk_guardalarm_acknowledge", args=(alarm.pk,))
+    said = {**CONFIRMED, **ANSWERS["risk_guardalarm_acknowledge"]}
+    assert as_("cem").post(url, said).status_code in (403, 404)
+    assert as_("ben").post(url, said).status_code == 403
+    assert url not in as_("ben").get(reverse("alarms")).content.decode()
+    assert url in as_("ada").get(reverse("alarms")).content.decode()
+    assert "HX-Redirect" not in as_("ada").post(url, {**CONFIRMED, "reason": " "}).headers
+    alarm.refresh_from_db()
+    assert alarm.acknowledged_at is None
+    assert as_("ada").post(url, said).headers["HX-Redirect"]
+    alarm.refresh_from_db()
+    assert (alarm.phase, alarm.acknowledged_by) == ("countdown", desk.people["ada"])
+    told = Event.objects.get(kind="GUARD_ACKNOWLEDGED")
+    assert (told.account_id, "I look at it" in told.text) == (desk.account.pk, True)
+    banner = as_("mia").get(reverse("alarms")).content.decode()
+    assert "seen by ada" in banner
+    assert url not in banner
 
 
 def test_a_trader_throws_the_kill_switch_by_typing_the_name(desk: Desk, as_: Callable[..., Client]) -> None:

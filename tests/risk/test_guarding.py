@@ -15,7 +15,7 @@ from risk.domain.readings import Level, Tier
 from risk.models import Block, EquityPeak, GuardAlarm
 from risk.selectors import block_on, flattened_bots, standing_blocks
 from risk.services import lift_block, raise_block
-from risk.services.alarms import rearm_alarm, veto_alarm, write_alarm
+from risk.services.alarms import acknowledge_alarm, rearm_alarm, veto_alarm, write_alarm
 from risk.services.killing import kill, release
 from strategies.models import Bot
 from tests.risk.test_scenarios import configure
@@ -67,6 +67,24 @@ def test_an_alarm_is_not_overwritten_when_a_person_was_faster(world: World) -> N
     assert write(world, fired(Phase.CLOSING), row) is None
     row.refresh_from_db()
     assert row.phase == "vetoed"
+
+
+def test_who_saw_a_warning_has_not_seen_what_became_of_it(world: World) -> None:
+    row = raised(world, fired(Phase.STANDING, Tier.WARN))
+
+    def seen_by_after(phase: Phase, tier: Tier) -> Any:
+        acknowledge_alarm(alarm_id=row.pk, reason="seen", by=world.ada, at=START)
+        after = write(world, fired(phase, tier), GuardAlarm.objects.get())
+        assert after is not None
+        return after.acknowledged_by
+
+    assert seen_by_after(Phase.STANDING, Tier.WARN) == world.ada
+    assert seen_by_after(Phase.STANDING, Tier.REDUCE) is None
+    assert seen_by_after(Phase.COUNTDOWN, Tier.CLOSE) is None
+    acknowledge_alarm(alarm_id=row.pk, reason="seen", by=world.ada, at=START)
+    veto_alarm(alarm_id=row.pk, reason="news", by=world.ada, at=START)
+    assert seen_by_after(Phase.VETOED, Tier.CLOSE) == world.ada
+    assert seen_by_after(Phase.COUNTDOWN, Tier.CLOSE) is None
 
 
 def test_a_veto_comes_in_time_or_not_at_all(world: World) -> None:

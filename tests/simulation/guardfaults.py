@@ -23,7 +23,7 @@ TOO_LATE = ("sent:committed", "send:passed")
 def limits(value: float) -> dict[str, Any]:
     """Draw guard settings that fire often; `value` in 0…1 is the seed."""
     chance = random.Random(int(value * 1e9))
-    close = chance.choice((None, 0.05, 0.2, 1.0))
+    close = chance.choice((None, 0.2, 0.4, 1.0))
     reduce = None if close is None else close / 2
     return {
         "drawdown_warn": None,
