@@ -159,7 +159,7 @@ def projection_of(account: Any, part: str = "", key: int | None = None) -> dict[
 def live_risk(
     figure: str, account_id: int, text: str, *, bot: int | None = None, cycle: int | None = None
 ) -> SafeString:
-    """Show a figure ("to-stop-out" or "cost-to-close") that moves by itself, of an account, a bot or a cycle."""
+    """Show a figure ("to-stop-out", "cost-to-close" or "worst") that moves by itself, of an account, bot or cycle."""
     return format_html(
         '<span data-risk="{}" data-account="{}" data-bot="{}" data-cycle="{}" style="{}">{}</span>',
         figure, account_id, bot or "", cycle or "", DIGITS, text,
@@ -179,6 +179,12 @@ def stop_out_text(account: Any, symbols: Iterable[str] | None = None) -> str:
     ]
     money = f"{found['to_stop_out']:,.2f} {account.currency} above {found['stop_out']:g} % of the margin in use"
     return "; ".join([money, *prices])
+
+
+def worst_of_account_text(found: Mapping[str, Any] | None) -> str:
+    """Say what is left of an account if prices run to the last level of everything that is open."""
+    left = f"equity {found['worst_equity']:,.2f}, " if found is not None else ""
+    return format_html("{}{}", left, worst_case_text(found))
 
 
 def worst_case_text(found: Mapping[str, Any] | None) -> str:

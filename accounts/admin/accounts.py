@@ -20,7 +20,7 @@ from accounts.admincells import (
     moment,
     projection_of,
     stop_out_text,
-    worst_case_text,
+    worst_of_account_text,
 )
 from accounts.adminkit import CLOCK, DeskAdmin, FactAdmin, FactInline, ScopedRelatedFilter, display, person, post_dialog
 from accounts.models import AccountRole, AccountSnapshot, DesiredState, ServerOffset, Symbol, TradingAccount
@@ -159,9 +159,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
 
     @display(description="If prices run to the last level")
     def worst(self, account: TradingAccount) -> str:
-        found = projection_of(account)
-        left = f"equity {found['worst_equity']:,.2f}, " if found is not None else ""
-        return format_html("{}{}", left, worst_case_text(found))
+        return live_risk("worst", account.pk, worst_of_account_text(projection_of(account)))
 
     @display(description="Bots")
     def bots_running(self, account: Any) -> str:

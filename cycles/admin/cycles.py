@@ -140,7 +140,8 @@ class CycleAdmin(FactAdmin[Cycle]):
 
     @display(description="If the price runs to its last level")
     def worst(self, cycle: Cycle) -> str:
-        return worst_case_text(projection_of(cycle.account, "cycles", cycle.pk))
+        text = worst_case_text(projection_of(cycle.account, "cycles", cycle.pk))
+        return text if cycle.status == "closed" else live_risk("worst", cycle.account_id, text, cycle=cycle.pk)
 
     @display(description="Distance to stop-out")
     def to_stop_out(self, cycle: Cycle) -> str:

@@ -103,7 +103,8 @@ class BotAdmin(DeskAdmin[Bot]):
 
     @display(description="If prices run to the last level")
     def worst(self, bot: Bot) -> str:
-        return worst_case_text(projection_of(bot.account, "bots", bot.pk))
+        text = worst_case_text(projection_of(bot.account, "bots", bot.pk))
+        return live_risk("worst", bot.account_id, text, bot=bot.pk)
 
     @display(description="Distance to stop-out")
     def to_stop_out(self, bot: Bot) -> str:

@@ -133,7 +133,21 @@ def test_distance_to_the_stop_out_and_cost_of_closing_are_live_on_account_bot_an
         ("cycles_cycle", desk.cycle, f'data-bot="" data-cycle="{desk.cycle.pk}"'),
     ):
         page = as_("ben").get(reverse(f"admin:{name}_change", args=(row.pk,))).content.decode()
-        for figure in ("to-stop-out", "cost-to-close"):
+        for figure in ("to-stop-out", "cost-to-close", "worst"):
             assert f'data-risk="{figure}" {account} {part}' in page, (name, figure)
         assert "9,500.00 USD above 50 % of the margin in use; EURUSD at 1.0211 (631 pips)" in page, name
         assert "dashboard/riskfigures.js" in page
+
+
+def test_the_worst_case_is_told_in_words_to_whom_it_concerns(desk: Desk, as_: Callable[..., Client]) -> None:
+    url = reverse("worst-cases", args=(desk.account.pk,))
+    told = as_("ben").get(url, {"bot": ["999999"], "cycle": [str(desk.cycle.pk), "<b>"]}).json()
+    page = as_("ben").get(reverse("admin:accounts_tradingaccount_change", args=(desk.account.pk,))).content.decode()
+    assert told["account"].startswith("equity ")
+    assert told["account"] in page
+    assert told["bots"] == {"999999": "Nothing is open, or no engine has looked yet."}
+    of_cycle = reverse("admin:cycles_cycle_change", args=(desk.cycle.pk,))
+    assert told["cycles"][str(desk.cycle.pk)] in as_("ben").get(of_cycle).content.decode()
+    assert as_("cem").get(url).status_code == 404
+    assert as_("ben").post(url).status_code == 405
+    assert Client().get(url).status_code == 302

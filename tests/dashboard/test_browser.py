@@ -57,6 +57,10 @@ def test_a_profit_changes_without_a_reload(desk: tuple[Engine, Page, str]) -> No
     seen = floating.inner_text()
     expect(floating).not_to_have_text(seen, timeout=SOON)
     assert page.evaluate("window.same_page") is True
+    risk_figures_move_too(page, address)
+    page.goto(f"{address}/admin/live/")
+    page.evaluate("window.same_page = true")
+    expect(page.locator("#desk-pill")).to_contain_text("Live", timeout=SOON)
 
     # An engine that stands still is said to be silent; the figures stay, marked as old
     for pid in engine.pids("runner"):
@@ -72,6 +76,25 @@ def test_a_profit_changes_without_a_reload(desk: tuple[Engine, Page, str]) -> No
     expect(page.locator("#desk-pill")).not_to_contain_text("Live", timeout=SOON)
     expect(page.locator("#desk-pill")).to_contain_text("Live", timeout=SOON)
     assert page.evaluate("window.same_page") is True
+
+
+def risk_figures_move_too(page: Page, address: str) -> None:
+    """Look at distance to stop-out, cost to close and worst case of an account; and at a bot, which may be flat."""
+    moving = {
+        "to-stop-out": r"[\d,.]+ USD above 50 % of the margin in use",
+        "cost-to-close": r"[+−]?[\d,.]+",
+        "worst": r"equity [\d,.]+",
+    }
+    for listed, figures in (("accounts/tradingaccount/", moving), ("strategies/bot/", ("to-stop-out",))):
+        page.goto(f"{address}/admin/{listed}")
+        page.locator('#result_list a[href*="/change/"]').first.click()
+        page.evaluate("window.same_page = true")
+        for figure in figures:
+            shown = page.locator(f'[data-risk="{figure}"]:visible').first
+            expect(shown).to_have_text(re.compile(moving[figure]), timeout=SOON)
+            expect(shown).not_to_have_text(shown.inner_text(), timeout=SOON)
+            expect(shown).to_have_text(re.compile(moving[figure]), timeout=SOON)
+        assert page.evaluate("window.same_page") is True
 
 
 def test_pages_fit_a_phone_and_say_nothing_to_the_console(desk: tuple[Engine, Page, str]) -> None:

@@ -1,7 +1,8 @@
-/* Distance to the stop-out and cost of closing on the pages of accounts, bots and cycles: they move with every mark.
+/* Distance to the stop-out, cost of closing and worst case on the pages of accounts, bots and cycles.
  *
- * A figure is an element with data-risk ("to-stop-out" or "cost-to-close"), data-account, and data-bot or data-cycle
- * where it is about a part. The protocol is described in docs/websocket.md.
+ * The first two move with every mark; the worst case is the engine's, and its words are fetched when it says so.
+ * A figure is an element with data-risk ("to-stop-out", "cost-to-close" or "worst"), data-account, and data-bot or
+ * data-cycle where it is about a part. The protocol is described in docs/websocket.md.
  */
 "use strict";
 
@@ -36,7 +37,29 @@ const RiskFigures = (() => {
   const wanted = [...new Set(figures.map((figure) => Number(figure.dataset.account)))];
   const accounts = new Map();
   const quotes = new Map();
+  const fetching = new Set();
   let legs = new Map();
+
+  async function fetchWorst(account) {
+    const mine = figures.filter((figure) => figure.dataset.risk === "worst" && Number(figure.dataset.account) === account);
+    if (mine.length === 0 || fetching.has(account)) return;
+    fetching.add(account);
+    try {
+      const parts = mine.flatMap(({ dataset }) => (dataset.cycle ? [["cycle", dataset.cycle]] : dataset.bot ? [["bot", dataset.bot]] : []));
+      const answer = await fetch(box.dataset.worst + account + "/?" + new URLSearchParams(parts));
+      if (!answer.ok || answer.redirected) return;
+      const found = await answer.json();
+      for (const figure of mine) {
+        const { bot, cycle } = figure.dataset;
+        const text = cycle ? found.cycles[cycle] : bot ? found.bots[bot] : found.account;
+        if (text !== undefined) figure.innerHTML = text;
+      }
+    } catch {
+      // The engine tells again in some seconds
+    } finally {
+      fetching.delete(account);
+    }
+  }
 
   function takeSnapshot(frame) {
     accounts.clear();
@@ -71,7 +94,7 @@ const RiskFigures = (() => {
 
   function written(figure) {
     const account = accounts.get(Number(figure.dataset.account));
-    if (!account) return null;
+    if (!account || figure.dataset.risk === "worst") return null;
     const part = partOf(figure);
     if (figure.dataset.risk === "cost-to-close") {
       return RiskFigures.signed(part.reduce((sum, leg) => sum + (leg.profit || 0) + (leg.swap || 0), 0));
@@ -99,7 +122,10 @@ const RiskFigures = (() => {
     if (frame.type === "snapshot") takeSnapshot(frame);
     else if (!account || frame.delta.resync || frame.kind === "order" || frame.kind === "cycle") socket.send(JSON.stringify({ type: "snapshot" }));
     else if (frame.kind === "marks") takeMarks(account, frame.delta);
-    else if (frame.kind === "risk") Object.assign(account, { stop_out: frame.delta.stop_out, stops: frame.delta.stops });
+    else if (frame.kind === "risk") {
+      Object.assign(account, { stop_out: frame.delta.stop_out, stops: frame.delta.stops });
+      fetchWorst(account.id);
+    }
     else if (frame.kind === "prices") for (const [symbol, quote] of Object.entries(frame.delta.quotes || {})) quotes.set(account.id + ":" + symbol, quote);
     show();
   }
