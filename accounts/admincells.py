@@ -52,6 +52,7 @@ STATES: Mapping[str, str] = {
     "sell": "danger",
     "demo": "info",
     "live": "danger",
+    "paper": "warning",
     "lifted": "info",
     "standing": "danger",
     "pass": "success",

@@ -92,6 +92,15 @@ class BrokerKind(models.TextChoices):
     MT5 = "mt5", "MetaTrader 5 terminal"
     REMOTE = "remote", "Remote MetaTrader 5 terminal"
     OANDA = "oanda", "OANDA v20"
+    PAPER = "paper", "Paper (real prices, simulated trades)"
+
+
+class Money(models.TextChoices):
+    """What is at stake on an account; figures of one kind are never added to another's."""
+
+    LIVE = "live", "LIVE"
+    DEMO = "demo", "DEMO"
+    PAPER = "paper", "PAPER"
 
 
 class MarginMode(models.TextChoices):
@@ -125,6 +134,24 @@ class TradingAccount(models.Model):
     )
     restart_policy = models.CharField(max_length=16, choices=RestartPolicy.choices, default=RestartPolicy.RESUME)
     placement = models.CharField(max_length=60, blank=True, help_text="Only a host that offers this label runs it.")
+    source = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="paper_accounts",
+        verbose_name="Prices of",
+        help_text="Paper only: the account whose prices, symbols and terms it trades by. Nothing is ever sent there.",
+    )
+    paper_deposit = models.DecimalField(
+        "Deposit",
+        max_digits=14,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Paper only: what it begins with. Empty: what the other account holds when this one first runs.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -139,10 +166,32 @@ class TradingAccount(models.Model):
                 condition=Q(winding_down="") | Q(winding_down__in=("drain", "close"), desired_state="paused"),
                 name="account_winding_down_is_paused",
             ),
+            models.CheckConstraint(
+                condition=Q(broker="paper", source__isnull=False, demo=True)
+                | (~Q(broker="paper") & Q(source__isnull=True, paper_deposit__isnull=True)),
+                name="account_paper_has_source",
+                violation_error_message="A paper account names the account whose prices it trades by, and holds no "
+                "real money; any other account names none, and has no deposit.",
+            ),
         )
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether its trades happen in a simulated terminal, at another account's prices."""
+        return self.broker == BrokerKind.PAPER
+
+    @property
+    def money(self) -> Money:
+        """What is at stake on it."""
+        return Money.PAPER if self.is_paper else Money.DEMO if self.demo else Money.LIVE
+
+    @property
+    def terminal_kind(self) -> str:
+        """The kind of broker whose terminal it needs: its own, or that of the account it takes its prices from."""
+        return self.source.broker if self.source is not None else self.broker
 
 
 class AccountRole(models.Model):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from accounts.credentials import decrypt
-from accounts.models import AccountSnapshot, ServerOffset, Symbol, TradingAccount
+from accounts.models import AccountSnapshot, BrokerKind, ServerOffset, Symbol, TradingAccount
 from brokers.gateway import ClockOffset
 
 PASSWORD_FIELD = "password_encrypted"  # noqa: S105 - a column's name
@@ -45,6 +45,23 @@ def _secret(account: TradingAccount, field: str) -> str:
 def latest_snapshot(account_id: int) -> AccountSnapshot | None:
     """Return what the broker last said an account was worth, if it ever did."""
     return AccountSnapshot.objects.filter(account_id=account_id).order_by("-at").first()
+
+
+def same_money(account: TradingAccount) -> QuerySet[TradingAccount]:
+    """Return the accounts whose money may be added to an account's: of its currency, and live, demo or paper as it."""
+    found = TradingAccount.objects.filter(currency=account.currency, demo=account.demo)
+    return found.filter(broker=BrokerKind.PAPER) if account.is_paper else found.exclude(broker=BrokerKind.PAPER)
+
+
+def free_paper_login(source: TradingAccount) -> int:
+    """Return a login for another paper account of a source: the source's own, or the next that is free."""
+    used = set(
+        TradingAccount.objects.filter(broker=BrokerKind.PAPER, server=source.server).values_list("login", flat=True)
+    )
+    login: int = source.login
+    while login in used:
+        login += 1
+    return login
 
 
 def wanted_accounts() -> QuerySet[TradingAccount]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -20,7 +21,7 @@ from accounts.models import (
     WindingDown,
 )
 from accounts.selectors import INVESTOR_FIELD, PAIRING_FIELD, PASSWORD_FIELD, password_of
-from accounts.validation import agent_address, oanda_account, pairing_code, plain_text
+from accounts.validation import check_account, pairing_code, plain_text, taken_over
 from brokers.gateway import ClockOffset
 from events import live
 from events.audit import name_of, record_change
@@ -31,35 +32,11 @@ PASSWORD_LENGTH_MAX = 128
 STATE_CHANGED = "state_changed"
 FORCE_ORDER_SYNC = "force_order_sync"
 EXAMINE = "examine"
-PLAIN_FIELDS = ("server", "terminal_path", "currency", "placement")
 # What the audit trail keeps of an account
 WRITTEN_FIELDS = (
     "name", "broker", "login", "server", "terminal_path", "margin_mode", "currency", "demo", "restart_policy",
-    "placement",
+    "placement", "source", "paper_deposit",
 )  # fmt: skip
-
-
-def check_account(account: TradingAccount) -> None:
-    """Check what the database's constraints do not: invisible characters, the address of an agent, OANDA's account.
-
-    Raises:
-        ValidationError: By field.
-    """
-    errors: dict[str, list[str]] = {}
-    for field in PLAIN_FIELDS:
-        try:
-            plain_text(getattr(account, field))
-        except ValidationError as error:
-            errors[field] = error.messages
-    if account.broker == BrokerKind.REMOTE and "terminal_path" not in errors:
-        try:
-            agent_address(account.terminal_path)
-        except ValidationError as error:
-            errors["terminal_path"] = error.messages
-    if account.broker == BrokerKind.OANDA:
-        errors |= {field: [text] for field, text in oanda_account(account.terminal_path, account.login, account.server)}
-    if errors:
-        raise ValidationError(errors)
 
 
 @transaction.atomic
@@ -79,8 +56,12 @@ def create_account(
     demo: bool = True,
     restart_policy: str = RestartPolicy.RESUME,
     placement: str = "",
+    source: TradingAccount | None = None,
+    paper_deposit: Decimal | None = None,
 ) -> TradingAccount:
     """Create a stopped account; whoever creates it manages it.
+
+    A paper account names its `source`, whose server, currency, margin mode and (unless given) placement it takes over.
 
     Raises:
         ValidationError: A field does not hold, or the account exists.
@@ -96,7 +77,10 @@ def create_account(
         demo=demo,
         restart_policy=restart_policy,
         placement=placement,
+        source=source,
+        paper_deposit=paper_deposit,
     )
+    taken_over(account)
     account.full_clean()
     check_account(account)
     account.save()
@@ -356,7 +340,7 @@ def note_changes(
     *, account: TradingAccount, before: Mapping[str, Any], at: datetime, by: User | None = None
 ) -> AuditEntry | None:
     """Write down which settings of an account a person changed; `before` holds them as they were."""
-    after = {name: getattr(account, name) for name in before}
+    after = TradingAccount.objects.values(*before).get(pk=account.pk)
     changed = [name for name in before if before[name] != after[name]]
     if not changed:
         return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
 
+from accounts.models import BrokerKind, TradingAccount
 from brokers.mt5.agentstate import AgentError, Pairing
 from brokers.mt5.remote import parse_address
 from brokers.oanda.client import ACCOUNT_ID, HOSTS
@@ -16,6 +17,7 @@ HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 SYMBOL_LENGTH_MAX = 29
 SYMBOL = re.compile(r"[A-Za-z0-9#.@_][A-Za-z0-9#.@_+\-&/!$^]{0,28}\Z", re.ASCII)
 SYMBOLS_MAX = 20
+PLAIN_FIELDS = ("server", "terminal_path", "currency", "placement")
 
 
 def plain_text(value: str) -> None:
@@ -108,3 +110,50 @@ def oanda_account(account_id: str, login: int, server: str) -> list[tuple[str, s
     if server not in HOSTS:
         wrong.append(("server", f"OANDA's servers are {' and '.join(HOSTS)}."))
     return wrong
+
+
+def check_account(account: TradingAccount) -> None:
+    """Check what the database's constraints do not: invisible characters, the address of an agent, OANDA's account.
+
+    Raises:
+        ValidationError: By field.
+    """
+    errors: dict[str, list[str]] = {}
+    for field in PLAIN_FIELDS:
+        try:
+            plain_text(getattr(account, field))
+        except ValidationError as error:
+            errors[field] = error.messages
+    if account.broker == BrokerKind.REMOTE and "terminal_path" not in errors:
+        try:
+            agent_address(account.terminal_path)
+        except ValidationError as error:
+            errors["terminal_path"] = error.messages
+    if account.broker == BrokerKind.OANDA:
+        errors |= {field: [text] for field, text in oanda_account(account.terminal_path, account.login, account.server)}
+    errors |= {field: [text] for field, text in _paper_errors(account)}
+    if errors:
+        raise ValidationError(errors)
+
+
+def taken_over(account: TradingAccount) -> None:
+    """Give a new paper account what it can't choose: the server, currency and margin mode of its source."""
+    source = account.source
+    if not account.is_paper or source is None:
+        return
+    account.server, account.currency, account.margin_mode = source.server, source.currency, source.margin_mode
+    account.demo, account.terminal_path = True, ""
+    account.placement = account.placement or source.placement
+
+
+def _paper_errors(account: TradingAccount) -> list[tuple[str, str]]:
+    """Return what is wrong with an account's part of being on paper, by field."""
+    if not account.is_paper:
+        text = "Only a paper account has this: choose Paper as the broker, or leave it empty."
+        given = {"source": account.source_id, "paper_deposit": account.paper_deposit}
+        return [(field, text) for field, value in given.items() if value is not None]
+    if account.source is None:
+        return [("source", "Choose the account whose prices it trades by.")]
+    if account.source.is_paper:
+        return [("source", f"{account.source} is on paper itself: choose {account.source.source}.")]
+    return []

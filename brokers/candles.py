@@ -1,9 +1,12 @@
 """Candles as parallel arrays, for histories of many; single ones are `brokers.domain.Candle`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
+
+from brokers.domain import Candle
 
 Floats = NDArray[np.float64]
 
@@ -52,3 +55,11 @@ def from_ticks(at: Floats, bid: Floats, ask: Floats, seconds: int) -> Candles:
         ticks=(ends - starts).astype(np.float64),
         spread=np.minimum.reduceat(ask - bid, starts),
     )
+
+
+def of_single(candles: Iterable[Candle], point: float) -> Candles:
+    """Return single candles as arrays; `point` is the symbol's, in price units."""
+    rows = [
+        (c.at.timestamp(), c.open, c.high, c.low, c.close, float(c.ticks), c.spread_points * point) for c in candles
+    ]
+    return Candles(*np.array(rows, dtype=np.float64).reshape(-1, 7).T)

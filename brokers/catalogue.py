@@ -4,9 +4,10 @@ from brokers.gateway import Capabilities
 from brokers.mt5.gateway import Mt5Gateway
 from brokers.mt5.remote import RemoteMt5Gateway
 from brokers.oanda.gateway import OandaGateway
+from brokers.paper.gateway import PaperGateway
 
 CATALOGUE: tuple[Capabilities, ...] = tuple(
-    gateway.capabilities for gateway in (Mt5Gateway, RemoteMt5Gateway, OandaGateway)
+    gateway.capabilities for gateway in (Mt5Gateway, RemoteMt5Gateway, OandaGateway, PaperGateway)
 )
 ROWS: tuple[tuple[str, str], ...] = (
     ("magic", "Magic number"),

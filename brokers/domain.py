@@ -91,7 +91,10 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class SymbolSpec:
-    """A symbol as the broker trades it. `value_per_price` is account currency per 1.0 of price and 1 lot."""
+    """A symbol as the broker trades it. `value_per_price` is account currency per 1.0 of price and 1 lot.
+
+    `swap_mode` says what swaps are counted in (ENUM_SYMBOL_SWAP_MODE; 1 is points), Sunday is `triple_swap_day` 0.
+    """
 
     name: str
     digits: int
@@ -111,6 +114,8 @@ class SymbolSpec:
     margin_per_lot: float = 0.0
     swap_long: float = 0.0
     swap_short: float = 0.0
+    swap_mode: int = 1
+    triple_swap_day: int = 3
 
     @property
     def pip(self) -> float:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Now, TruncDay
 
 from accounts.models import Symbol, TradingAccount, User
@@ -57,10 +57,21 @@ def live_snapshot(user: User, only: frozenset[int] | None = None) -> dict[str, A
             "bots": _bots(ids),
             "cycles": [_cycle(cycle, legs.get(cycle.pk, []), digits) for cycle in newest],
             "cycles_total": total,
+            "cycles_paper": _on_paper(accounts, newest, open_cycles, total),
             "loose": legs.get(None, []),
             "events": [as_delta(event) for event in last_events(ids, limit=EVENTS_SHOWN)],
             "processes": _processes() if ids else [],
         }
+
+
+def _on_paper(
+    accounts: Collection[TradingAccount], newest: Collection[Cycle], open_cycles: QuerySet[Cycle], total: int
+) -> int:
+    """Count the open cycles of paper accounts: no figure adds them to those of real brokers."""
+    paper = {account.pk for account in accounts if account.is_paper}
+    if paper and total > len(newest):
+        return open_cycles.filter(account_id__in=paper).count()
+    return sum(cycle.account_id in paper for cycle in newest)
 
 
 @contextmanager
@@ -92,6 +103,7 @@ def _accounts(accounts: Collection[TradingAccount], marks: Mapping[int, AccountM
             "server": account.server,
             "login": account.login,
             "demo": account.demo,
+            "money": account.money.value,
             "currency": account.currency,
             "desired_state": account.desired_state,
             "clock_offset": offsets.get(account.pk),

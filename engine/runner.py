@@ -92,7 +92,7 @@ class Runner:
             self._take(account)
 
     def _take(self, account: TradingAccount) -> None:
-        alone = needs_own_process(account.broker)
+        alone = needs_own_process(account.terminal_kind)
         if alone and any(needs_own_process(kind) for kind in self._kinds()):
             return
         lease = HeldLease.acquire(account.pk, self.name, clock=self._clock)
@@ -105,7 +105,8 @@ class Runner:
         thread.start()
 
     def _kinds(self) -> list[str]:
-        return list(TradingAccount.objects.filter(pk__in=self.threads).values_list("broker", flat=True))
+        running = TradingAccount.objects.filter(pk__in=self.threads).select_related("source")
+        return [account.terminal_kind for account in running]
 
     def _stuck(self) -> int | None:
         """Return an account whose step takes so long that only the end of this process frees its terminal (F29)."""

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
-
-from brokers.candles import Candles
+from brokers.candles import Candles, of_single
 from brokers.gateway import CandleSource, Gateway, ReadError, SymbolError
 from core.clock import Clock
 from engine.jobs import IDLE, Idle
@@ -160,13 +158,8 @@ class Signals:
     def _read(self, symbol: str, seconds: int, since: datetime, until: datetime) -> Candles:
         if isinstance(self.gateway, CandleSource):
             return self.gateway.candle_range(symbol, seconds, since, until)
-        point = self.market.spec(symbol).point
-        rows = [
-            (c.at.timestamp(), c.open, c.high, c.low, c.close, float(c.ticks), c.spread_points * point)
-            for c in self.gateway.candles(symbol, seconds, MINUTES_KEPT)
-            if since <= c.at < until
-        ]
-        return Candles(*np.array(rows, dtype=np.float64).reshape(-1, 7).T)
+        found = self.gateway.candles(symbol, seconds, MINUTES_KEPT)
+        return of_single((c for c in found if since <= c.at < until), self.market.spec(symbol).point)
 
     def _store(self, symbol: str) -> None:
         followed = self._followed[symbol]

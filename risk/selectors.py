@@ -11,6 +11,7 @@ from django.db.models import F, Max, Q, QuerySet, Sum
 
 from accounts.models import TradingAccount, User
 from accounts.permissions import accounts_of, is_superuser
+from accounts.selectors import same_money
 from brokers.domain import DealKind
 from cycles.models import Cycle
 from orders.models import AccountMarks, Deal, IntentKind, IntentState, Order, OrderIntent
@@ -161,7 +162,7 @@ def portfolio_drawdown(account_id: int) -> float | None:
         account = TradingAccount.objects.get(pk=account_id)
     except ObjectDoesNotExist:
         return None
-    rows = EquityPeak.objects.filter(account__currency=account.currency, demo=account.demo, account__demo=account.demo)
+    rows = EquityPeak.objects.filter(account__in=same_money(account), demo=account.demo)
     peaks = dict(rows.values_list("account_id", "value"))
     worth = dict(AccountMarks.objects.filter(account_id__in=peaks).values_list("account_id", "equity"))
     total = sum(peaks[known] for known in worth)

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from tools.guardmutants import GUARD_MUTANTS
 from tools.mutant import Mutant
+from tools.papermutants import PAPER_MUTANTS
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 TESTS_FAILED = 1
@@ -184,6 +185,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (f"{SAFETY}::test_nothing_is_entered_before_the_books_equal_the_broker",),
     ),
     *GUARD_MUTANTS,
+    *PAPER_MUTANTS,
 )  # fmt: skip
 
 

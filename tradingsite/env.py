@@ -102,6 +102,9 @@ class Env(BaseSettings):
     live_paper_days: int = Field(
         14, ge=0, le=365, description="Days that a demo account must have run before another one goes live; 0: none."
     )
+    paper_commission_per_lot: float = Field(
+        3.5, ge=0, le=1000, description="What a paper account pays on every deal for each lot, in its currency."
+    )
     trading_host_name: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,60}$",

@@ -269,6 +269,7 @@ RECONCILIATION_AT_ONCE = ENV.reconciliation_at_once
 LIVE_SECOND_PERSON = ENV.live_second_person
 NOTIFY_PRIVATE = ENV.trading_notify_private
 LIVE_PAPER_DAYS = ENV.live_paper_days
+PAPER_COMMISSION_PER_LOT = ENV.paper_commission_per_lot
 RUNNERS = ENV.trading_runners
 RESTART_ON_FAILURE = ENV.trading_restart_on_failure
 MAX_RESTARTS = ENV.trading_max_restarts

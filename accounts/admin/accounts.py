@@ -88,6 +88,13 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
             },
         ),
         ("Trading", {"fields": ("margin_mode", "currency", "restart_policy", "placement", "created_at")}),
+        (
+            "Paper",
+            {
+                "fields": ("source", "paper_deposit"),
+                "description": "For the broker Paper: the account's own prices, trades in a simulated terminal.",
+            },
+        ),
         ("Worst case", {"fields": ("to_stop_out", "cost_to_close", "worst")}),
         ("Doctor", {"fields": ("doctor",)}),
     )
@@ -98,6 +105,14 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
             {"fields": ("broker", "login", "server", "password", "investor_password", "terminal_path", "pairing")},
         ),
         ("Trading", {"fields": ("margin_mode", "currency", "restart_policy", "placement")}),
+        (
+            "Paper",
+            {
+                "fields": ("source", "paper_deposit"),
+                "description": "For the broker Paper only: login, server, currency and the rest above are taken from "
+                "the account whose prices it trades by.",
+            },
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TradingAccount]:
@@ -114,7 +129,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
 
     @display(description="Money", label=STATES, ordering="demo")
     def money_kind(self, account: TradingAccount) -> tuple[str, str]:
-        return ("demo", "DEMO") if account.demo else ("live", "LIVE")
+        return account.money, account.money.label
 
     @display(description="Wanted", label=STATES, ordering="desired_state")
     def wanted(self, account: TradingAccount) -> tuple[str, str]:

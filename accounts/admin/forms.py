@@ -7,13 +7,17 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts.adminkit import DeskModelForm, DialogForm, ReasonDialog
-from accounts.models import DesiredState, Symbol, TradingAccount
-from accounts.selectors import password_of
-from accounts.services import PASSWORD_LENGTH_MAX, check_account, investor_objection
-from accounts.validation import pairing_code, plain_text, symbol_name
+from accounts.models import BrokerKind, DesiredState, Symbol, TradingAccount
+from accounts.selectors import free_paper_login, password_of
+from accounts.services import PASSWORD_LENGTH_MAX, investor_objection
+from accounts.validation import check_account, pairing_code, plain_text, symbol_name, taken_over
 
 # A session pins these when it starts, so they change only while nothing runs
 PINNED = ("broker", "login", "server", "terminal_path", "margin_mode", "demo")
+# Said when a paper account is created, and never again
+PAPER_FIELDS = ("source", "paper_deposit")
+# What a paper account is not asked for
+OF_BROKER = ("login", "server")
 
 
 def password_field(help_text: str, *, required: bool, label: str = "Password") -> forms.CharField:
@@ -63,10 +67,18 @@ class AccountForm(DeskModelForm[TradingAccount]):
             "demo",
             "restart_policy",
             "placement",
+            "source",
+            "paper_deposit",
         )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in OF_BROKER:
+            self.fields[name].required = False
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        self._complete(cleaned)
         if (objection := self._investor_objection(cleaned)) is not None:
             raise ValidationError({"investor_password": objection})
         if self.instance.pk and "demo" in self.changed_data:
@@ -79,6 +91,24 @@ class AccountForm(DeskModelForm[TradingAccount]):
             raise ValidationError(f"{names}: stop the account before you change this.", code="running")
         return cleaned
 
+    def _complete(self, cleaned: dict[str, Any]) -> None:
+        """Ask a real account for login and server, and give a paper one those of its source. Raises ValidationError."""
+        is_paper = cleaned.get("broker") == BrokerKind.PAPER
+        if self.instance.pk:
+            if self.instance.is_paper != is_paper:
+                raise ValidationError({"broker": "An account is on paper from its creation on, or never."})
+            fixed = [name for name in PAPER_FIELDS if name in self.changed_data]
+            if fixed:
+                raise ValidationError(dict.fromkeys(fixed, "Fixed when the account was created: create another one."))
+        source = cleaned.get("source")
+        if is_paper and source is not None and not self.instance.pk:
+            cleaned["login"] = cleaned.get("login") or free_paper_login(source)
+            cleaned["server"] = source.server
+            cleaned["demo"] = True
+        for name in OF_BROKER:
+            if not cleaned.get(name) and name not in self.errors and not (is_paper and source is None):
+                self.add_error(name, self.fields[name].error_messages["required"])
+
     def _investor_objection(self, cleaned: dict[str, Any]) -> str | None:
         given = cleaned.get("investor_password")
         if not given:
@@ -88,6 +118,8 @@ class AccountForm(DeskModelForm[TradingAccount]):
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
+        if not self.instance.pk:
+            taken_over(self.instance)
         try:
             check_account(self.instance)
         except ValidationError as error:

@@ -46,8 +46,8 @@ BUY, SELL = 0, 1
 ECHOED = ("action", "symbol", "volume", "type", "position", "order", "magic")
 
 
-class Mt5Gateway:
-    """Implements brokers.gateway.Gateway. `terminal` is the real module, or a simulated terminal."""
+class Mt5Account:
+    """What a terminal does with its account: connect, read, send. `terminal` has the module's surface."""
 
     capabilities = Capabilities(
         title="MetaTrader 5",
@@ -94,7 +94,7 @@ class Mt5Gateway:
         self.server_clock = ServerClock(clock_history)
 
     def __repr__(self) -> str:
-        return f"Mt5Gateway(login={self._login}, server={self._server!r})"
+        return f"{type(self).__name__}(login={self._login}, server={self._server!r})"
 
     # Connection
 
@@ -158,6 +158,9 @@ class Mt5Gateway:
 
     def account(self) -> AccountState:
         """Read the account, and make sure that it is the expected one. Raises ReadError."""
+        return self._account()
+
+    def _account(self) -> AccountState:
         info = self._read("account_info")
         state = parse.guarded("account", parse.account, info, self._switch.is_on(self._read))
         if state.login != self._login or state.server != self._server:
@@ -202,10 +205,6 @@ class Mt5Gateway:
         self.server_clock.measure(symbol, tick.time_msc / 1000, self._clock.now())
         return parse.guarded(f"tick of {symbol}", parse.quote, tick, symbol, self.server_clock)
 
-    def best_lots(self, symbol: str) -> float | None:
-        """Return the lots at the best price of the thinner side; None: no depth is shown. Raises SymbolError."""
-        return self._depth.best_lots(self._symbols.theirs(symbol, self.symbols()))
-
     def book(self) -> Book:
         """Read account, positions and resting orders as of one moment.
 
@@ -213,10 +212,10 @@ class Mt5Gateway:
         counts are read before and after, until nothing happened in between. Raises ReadError when it never does.
         """
         for _ in range(SANDWICH_TRIES):
-            before = (self.account().balance, *self._totals())
+            before = (self._account().balance, *self._totals())
             positions: Sequence[Any] = self._read("positions_get")
             orders: Sequence[Any] = self._read("orders_get")
-            state = self.account()
+            state = self._account()
             if before == (state.balance, *self._totals()) == (state.balance, len(positions), len(orders)):
                 clock = self.server_clock
                 return Book(
@@ -247,30 +246,6 @@ class Mt5Gateway:
         return tuple(
             parse.guarded("historic order", parse.historic_order, o, self._symbols.ours(o.symbol), clock) for o in rows
         )
-
-    def candles(self, symbol: str, seconds: int, count: int) -> tuple[Candle, ...]:
-        """Read the last closed candles, oldest first. Raises ReadError, also while the broker's clock is not known."""
-        clock = self._known_clock()
-        name = self._symbols.theirs(symbol, self.symbols())
-        rates = self._read("copy_rates_from_pos", name, candle_reads.timeframe(seconds), 0, count + 1)
-        return parse.guarded("candles", candle_reads.closed, rates, clock, seconds, self._clock.now())
-
-    def candle_range(self, symbol: str, seconds: int, since: datetime, until: datetime) -> Candles:
-        """Read the closed candles of a period as arrays; those shorter than a minute are built from ticks."""
-        name = self._symbols.theirs(symbol, self.symbols())
-        clock, now = self._known_clock(), self._clock.now()
-        first, last = clock.to_server(since), clock.to_server(min(until, now))
-        if last <= first:
-            return Candles.empty()
-        if seconds < candle_reads.MINUTE:
-            rows = self._read("copy_ticks_range", name, first, last, candle_reads.TICKS_INFO)
-            return candle_reads.from_tick_rows(rows, clock, seconds, since, min(until, now))
-        rows = self._read("copy_rates_range", name, candle_reads.timeframe(seconds), first, last)
-        point = self._point(symbol)
-        return candle_reads.from_rate_rows(rows, clock, seconds, point, since, min(until, now))
-
-    def _point(self, symbol: str) -> float:
-        return (self._specs.get(symbol) or self.spec(symbol)).point
 
     # Send
 
@@ -395,3 +370,35 @@ class Mt5Gateway:
     def _period(self, since: datetime, until: datetime) -> tuple[int, int]:
         clock = self._known_clock()
         return max(0, clock.to_server(since)), clock.to_server(until + HISTORY_AHEAD)
+
+
+class Mt5Gateway(Mt5Account):
+    """Implements brokers.gateway.Gateway. `terminal` is the real module, or a simulated terminal."""
+
+    def best_lots(self, symbol: str) -> float | None:
+        """Return the lots at the best price of the thinner side; None: no depth is shown. Raises SymbolError."""
+        return self._depth.best_lots(self._symbols.theirs(symbol, self.symbols()))
+
+    def candles(self, symbol: str, seconds: int, count: int) -> tuple[Candle, ...]:
+        """Read the last closed candles, oldest first. Raises ReadError, also while the broker's clock is not known."""
+        clock = self._known_clock()
+        name = self._symbols.theirs(symbol, self.symbols())
+        rates = self._read("copy_rates_from_pos", name, candle_reads.timeframe(seconds), 0, count + 1)
+        return parse.guarded("candles", candle_reads.closed, rates, clock, seconds, self._clock.now())
+
+    def candle_range(self, symbol: str, seconds: int, since: datetime, until: datetime) -> Candles:
+        """Read the closed candles of a period as arrays; those shorter than a minute are built from ticks."""
+        name = self._symbols.theirs(symbol, self.symbols())
+        clock, now = self._known_clock(), self._clock.now()
+        first, last = clock.to_server(since), clock.to_server(min(until, now))
+        if last <= first:
+            return Candles.empty()
+        if seconds < candle_reads.MINUTE:
+            rows = self._read("copy_ticks_range", name, first, last, candle_reads.TICKS_INFO)
+            return candle_reads.from_tick_rows(rows, clock, seconds, since, min(until, now))
+        rows = self._read("copy_rates_range", name, candle_reads.timeframe(seconds), first, last)
+        point = self._point(symbol)
+        return candle_reads.from_rate_rows(rows, clock, seconds, point, since, min(until, now))
+
+    def _point(self, symbol: str) -> float:
+        return (self._specs.get(symbol) or self.spec(symbol)).point

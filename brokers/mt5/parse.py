@@ -171,6 +171,8 @@ def symbol(info: Any, name: str, margin_per_lot: float) -> SymbolSpec:
         margin_per_lot=margin_per_lot,
         swap_long=number(info.swap_long, "swap_long"),
         swap_short=number(info.swap_short, "swap_short"),
+        swap_mode=whole(info.swap_mode, "swap_mode"),
+        triple_swap_day=whole(info.swap_rollover3days, "swap_rollover3days"),
     )
 
 

@@ -29,9 +29,13 @@ class SymbolMap:
             raise SymbolError(
                 f"{ours} could be {', '.join(found)}.", "Set the symbol's broker name to the one to trade."
             )
-        self._theirs[ours] = found[0]
-        self._ours[found[0]] = ours
+        self.learn(ours, found[0])
         return found[0]
+
+    def learn(self, ours: str, theirs: str) -> None:
+        """Keep a pair that is known from elsewhere."""
+        self._theirs[ours] = theirs
+        self._ours[theirs] = ours
 
     @property
     def named(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from brokers.simulator import rollover, sessions
-from brokers.simulator.account import feeds_from, spec_from, symbols_from
+from brokers.simulator.account import SymbolSetup, feeds_from, spec_from, symbols_from
 from brokers.simulator.books import BUY, Books, sign
 from brokers.simulator.dealing import (
     BY_HAND,
@@ -109,7 +109,7 @@ class Exchange(Dealing):
             feed = self.feeds[symbol]
             assert isinstance(feed, Feed)
             feed.push(at, bid, ask)
-            self._checked = math.nextafter(min(self._checked, at), -NEVER)
+            self.look_from(at)
         self.advance()
 
     def redescribe(self, account: dict[str, Any], symbols: dict[str, dict[str, Any]]) -> None:
@@ -134,7 +134,22 @@ class Exchange(Dealing):
         self._look_again()
         self.advance()
 
+    def list_symbol(self, setup: SymbolSetup) -> None:
+        """Offer one more symbol, or a known one by other terms."""
+        with self.state.change():
+            self.state.describe("symbols", [asdict(s) for s in {**self.symbols, setup.name: setup}.values()])
+        self._look_again()
+
     # Time
+
+    def look_from(self, at: float) -> None:
+        """Look at the prices from a time on once more: some came in only now."""
+        self._checked = math.nextafter(min(self._checked, at), -NEVER)
+
+    def mark_processed(self) -> None:
+        """Keep on disk up to when prices were worked off."""
+        with self.state.change():
+            self.state.meta["processed"] = self._checked
 
     def advance(self) -> None:
         """Process every tick up to now; afterwards prices, positions and equity are of this moment."""

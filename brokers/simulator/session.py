@@ -1,5 +1,6 @@
 """The connection between a program and the simulated terminal: log-in, last error, faults, the passing of time."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from brokers.simulator.constants import CONSTANTS
 from brokers.simulator.dealing import BY_HAND, EXPERT
 from brokers.simulator.exchange import Exchange
 from brokers.simulator.faults import Change, Faults
+from brokers.simulator.feed import Prices
 from brokers.simulator.server_time import to_utc
 from brokers.simulator.state import Moved, State, StateError
 from core.clock import Clock
@@ -23,15 +25,21 @@ INVALID_ARGUMENTS = (-2, "Invalid arguments")
 
 
 class Connection:
-    """What all parts of the module share. With `by_hand`, orders say that a person sent them, and not a program."""
+    """What all parts of the module share. With `by_hand`, orders say that a person sent them, and not a program.
+
+    `prices` take the place of those that the state file names.
+    """
 
     __version__ = "5.0.6231"
     __author__ = "Simulated terminal"
 
-    def __init__(self, state_file: Path, *, clock: Clock, by_hand: bool = False) -> None:
+    def __init__(
+        self, state_file: Path, *, clock: Clock, by_hand: bool = False, prices: Mapping[str, Prices] | None = None
+    ) -> None:
         self.faults = Faults()
         self._reason = BY_HAND if by_hand else EXPERT
         self._state_file = state_file
+        self._prices = prices
         self._clock = clock
         self._exchange: Exchange | None = None
         self._connected = False
@@ -60,7 +68,7 @@ class Connection:
             return self._fail((-10003, "IPC initialize failed, Pipe server didn't answer in 60 sec"))
         if self._exchange is None:
             try:
-                self._exchange = Exchange(State(self._state_file), self._clock)
+                self._exchange = Exchange(State(self._state_file), self._clock, feeds=self._prices)
             except StateError as problem:
                 return self._fail((-10003, f"IPC initialize failed, {problem}"))
             self._exchange.reason = self._reason
@@ -123,7 +131,7 @@ class Connection:
         if self._exchange is None or not self._connected:
             self._fail(NO_IPC)
             return None
-        self.faults.begin_call(function, self._clock.now().timestamp(), next(iter(self._exchange.symbols)))
+        self.faults.begin_call(function, self._clock.now().timestamp(), next(iter(self._exchange.symbols), ""))
         if not self.faults.connected or self.faults.take(f"none:{function}"):
             self._fail(RECEIVE_FAILED)
             return None

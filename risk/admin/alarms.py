@@ -15,6 +15,7 @@ from accounts.adminkit import (
     post_dialog,
     reason_field,
 )
+from accounts.models import Money
 from risk.models import DayStart, EquityPeak, GuardAlarm, RiskProjection
 from risk.services.alarms import acknowledge_alarm, rearm_alarm, veto_alarm
 
@@ -159,7 +160,8 @@ class PeakAdmin(FactAdmin[EquityPeak]):
 
     @display(description="Money", label=STATES)
     def money_kind(self, row: EquityPeak) -> tuple[str, str]:
-        return ("demo", "DEMO") if row.demo else ("live", "LIVE")
+        money = row.account.money if row.demo else Money.LIVE
+        return money, money.label
 
     @display(description="Clean peak", ordering="value")
     def peak(self, row: EquityPeak) -> str:

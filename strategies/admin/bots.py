@@ -78,7 +78,7 @@ class BotAdmin(DeskAdmin[Bot]):
 
     @display(description="Money", label=STATES)
     def money_kind(self, bot: Bot) -> tuple[str, str]:
-        return ("demo", "DEMO") if bot.account.demo else ("live", "LIVE")
+        return bot.account.money, bot.account.money.label
 
     @display(description="Wanted", label=STATES, ordering="desired_state")
     def wanted(self, bot: Bot) -> tuple[str, str]:

@@ -72,6 +72,37 @@ def test_a_manager_adds_an_account_and_manages_it(desk: Desk, as_: Callable[...,
     assert AccountRole.objects.get(account=account, user=desk.people["mia"]).role == "manager"
 
 
+def test_a_manager_adds_a_paper_account_of_one_they_manage(desk: Desk, as_: Callable[..., Client]) -> None:
+    client, url = as_("mia"), reverse("admin:accounts_tradingaccount_add")
+    wanted = {
+        "name": "On paper", "broker": "paper", "source": str(desk.account.pk), "paper_deposit": "2500",
+        "margin_mode": "netting", "currency": "EUR", "restart_policy": "resume", **INLINES,
+    }  # fmt: skip
+    for missing in (
+        {"source": ""},
+        {"source": "999999"},
+        {"paper_deposit": "0"},
+        {"broker": "simulator", "login": "5"},
+    ):
+        assert client.post(url, wanted | missing).status_code == 200
+    assert client.post(url, wanted).status_code == 302
+    made = TradingAccount.objects.get(name="On paper")
+    source = desk.account
+    assert (made.server, made.currency, made.margin_mode, made.demo, made.money) == (
+        source.server, source.currency, source.margin_mode, True, "paper",
+    )  # fmt: skip
+    assert made.login == source.login
+    page = reverse("admin:accounts_tradingaccount_change", args=(made.pk,))
+    kept = wanted | {"login": str(made.login), "server": made.server, "currency": made.currency, "demo": "on"}
+    kept |= {"margin_mode": made.margin_mode, "paper_deposit": "2500.00"}
+    for change in ({"broker": "simulator", "source": "", "paper_deposit": ""}, {"source": ""}, {"paper_deposit": "9"}):
+        assert client.post(page, kept | change).status_code == 200
+    assert client.post(page, kept | {"name": "Renamed"}).status_code == 302
+    assert "PAPER" in client.get(reverse("admin:accounts_tradingaccount_changelist")).content.decode()
+    assert client.post(url, wanted).status_code == 302
+    assert TradingAccount.objects.get(name="On paper").login == source.login + 1
+
+
 def test_the_password_goes_in_and_never_comes_out(desk: Desk, as_: Callable[..., Client]) -> None:
     client, url = as_("mia"), account_url(desk)
     sealed = desk.account.password_encrypted

@@ -15,7 +15,7 @@ const Desk = (() => {
   const EVENTS_SHOWN = 20;
   const NOT_LOGGED_IN = 4401;
 
-  const store = { accounts: new Map(), bots: [], cycles: [], cyclesTotal: 0, loose: [], events: [], processes: [], quotes: new Map() };
+  const store = { accounts: new Map(), bots: [], cycles: [], cyclesTotal: 0, cyclesPaper: 0, loose: [], events: [], processes: [], quotes: new Map() };
   const feed = { state: "connecting", everLive: false, dataAt: null, lagging: false, offset: 0, frameAt: performance.now() };
   let config = null;
   let socket = null;
@@ -64,6 +64,7 @@ const Desk = (() => {
       (a, b) => places.get(a.account) - places.get(b.account) || a.bot_name.localeCompare(b.bot_name) || a.bot - b.bot || a.number - b.number
     );
     store.cyclesTotal = frame.cycles_total;
+    store.cyclesPaper = frame.cycles_paper;
     const before = legs;
     store.loose = frame.loose;
     legs = new Map();
@@ -345,5 +346,10 @@ const Show = (() => {
     text(pill, live ? "Live · " + time(Desk.serverNow()) + brokerTime() : Desk.feed.state === "connecting" ? "Connecting…" : "Not live · " + age(old) + " old");
   }
 
-  return { NOTHING, money, gain, price, time, age, text, tick, make, link, list, row, field, freshness };
+  const MONEY = { live: "danger", demo: "info", paper: "warning" };
+
+  /** Return the badge that says what is at stake on an account. */
+  const moneyBadge = (account) => make("span", "desk-badge desk-badge-" + MONEY[account.money], account.money.toUpperCase());
+
+  return { NOTHING, moneyBadge, money, gain, price, time, age, text, tick, make, link, list, row, field, freshness };
 })();

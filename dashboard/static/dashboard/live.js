@@ -50,7 +50,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function newAccount(account) {
     const element = row(ACCOUNT);
-    const kind = make("span", "desk-badge " + (account.demo ? "desk-badge-info" : "desk-badge-danger"), account.demo ? "DEMO" : "LIVE");
+    const kind = Show.moneyBadge(account);
     field(element, "name").append(Show.link(links, "account", account.id, account.name), " ", kind, make("small", "desk-small", account.login + " · " + account.server));
     element.querySelector('[data-label="State"]').append(make("small", "desk-small desk-why"));
     return element;

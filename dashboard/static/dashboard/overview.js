@@ -26,14 +26,22 @@ document.addEventListener("DOMContentLoaded", () => {
     element.className = "desk-value desk-badge desk-badge-" + kind;
   }
 
-  /** Write one figure per currency: sums of different currencies mean nothing. */
+  const isPaper = (account) => account.money === "paper";
+  const purse = (account) => account.currency + (isPaper(account) ? " PAPER" : "");
+
+  /** Write one figure per currency: sums of different currencies mean nothing, and paper is nobody's money. */
   function perCurrency(name, accounts, of, written, coloured) {
-    const currencies = [...new Set(accounts.map((account) => account.currency))].sort();
-    list(by(name), currencies, (currency) => currency, () => make("div", "desk-kpi-line", make("span"), make("small", "desk-small")), (element, currency) => {
-      const total = sum(accounts.filter((account) => account.currency === currency), of);
+    const purses = [...new Set(accounts.map(purse))].sort();
+    list(by(name), purses, (known) => known, () => make("div", "desk-kpi-line", make("span"), make("small", "desk-small")), (element, known) => {
+      const total = sum(accounts.filter((account) => purse(account) === known), of);
       tick(element.firstChild, total, written(total), coloured);
-      text(element.lastChild, " " + currency);
+      text(element.lastChild, " " + known);
     });
+  }
+
+  /** Write a count, and beside it how many there are on paper. */
+  function counted(name, real, paper) {
+    tick(by(name), real, String(real) + (paper > 0 ? " + " + paper + " PAPER" : ""));
   }
 
   function showFigures(store, accounts) {
@@ -41,8 +49,9 @@ document.addEventListener("DOMContentLoaded", () => {
     perCurrency("kpi-equity", accounts, (account) => account.equity, Show.money, false);
     perCurrency("kpi-floating", accounts, (account) => account.floating, Show.gain, true);
     perCurrency("kpi-today", accounts, today, Show.gain, true);
-    tick(by("kpi-positions"), sum(accounts, (account) => account.positions), String(sum(accounts, (account) => account.positions)));
-    tick(by("kpi-cycles"), store.cyclesTotal, String(store.cyclesTotal));
+    const positions = (account) => account.positions;
+    counted("kpi-positions", sum(accounts.filter((account) => !isPaper(account)), positions), sum(accounts.filter(isPaper), positions));
+    counted("kpi-cycles", store.cyclesTotal - store.cyclesPaper, store.cyclesPaper);
     const wanted = accounts.filter((account) => account.desired_state !== "stopped");
     const lag = wanted.length === 0 ? null : Math.max(...wanted.map((account) => Desk.ageOf(account)));
     text(by("kpi-lag"), lag === null ? "Stopped" : Show.age(lag));
@@ -51,7 +60,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function newAccount(account) {
     const element = row(ACCOUNT);
-    const kind = make("span", "desk-badge " + (account.demo ? "desk-badge-info" : "desk-badge-danger"), account.demo ? "DEMO" : "LIVE");
+    const kind = Show.moneyBadge(account);
     field(element, "name").append(Show.link(links, "account", account.id, account.name), " ", kind);
     return element;
   }
@@ -120,7 +129,7 @@ document.addEventListener("DOMContentLoaded", () => {
       type: "line",
       data: {
         datasets: shown.map((account, n) => ({
-          label: account.name + " (" + account.currency + ")",
+          label: account.name + " (" + purse(account) + ")",
           data: lines.get(account.id),
           borderColor: COLOURS[n % COLOURS.length],
           backgroundColor: COLOURS[n % COLOURS.length] + "1a",

@@ -81,6 +81,7 @@ class Command(BaseCommand):
                 {
                     "account": account.name,
                     "demo": account.demo,
+                    "money": account.money.value,
                     "wanted": account.desired_state,
                     "state": state.status if state else "stopped",
                     "currency": account.currency,
@@ -108,7 +109,7 @@ class Command(BaseCommand):
         notes = [text for text in (row["blocked"], "an order is suspicious" if row["suspicious"] else "") if text]
         return LINE.format(
             name=row["account"][:16],
-            kind="DEMO" if row["demo"] else "LIVE",
+            kind=row["money"].upper(),
             state=row["state"],
             equity=_money(row["equity"], row["currency"]),
             floating=_money(row["floating"], ""),

@@ -49,29 +49,35 @@ class Mt5Bench(Bench):
         self.clock.advance(1)
         self.market.push_tick("EURUSD", round(bid, 5), round(ask, 5))
 
+    @property
+    def executing(self) -> SimulatedTerminal:
+        """The terminal in which orders are executed."""
+        return self.theirs
+
     def refuse_next(self) -> None:
-        self.theirs.faults.too_many_requests()
+        self.executing.faults.too_many_requests()
 
     def fill_half_next(self) -> None:
-        send = self.theirs.order_send
+        terminal = self.executing
+        send = terminal.order_send
 
         def half(request: dict[str, Any]) -> Any:
-            del self.theirs.order_send
+            del terminal.order_send
             result = send({**request, "volume": request["volume"] / 2})
             assert result is not None
             echo = make("TradeRequest", {**result.request._asdict(), "volume": request["volume"]})
             return make("OrderSendResult", {**result._asdict(), "retcode": PARTIAL, "request": echo})
 
-        self.theirs.order_send = half  # type: ignore[method-assign]
+        terminal.order_send = half  # type: ignore[method-assign]
 
     def lose_request(self) -> None:
-        self.theirs.faults.reply_lost_before_execution()
+        self.executing.faults.reply_lost_before_execution()
 
     def lose_reply(self) -> None:
-        self.theirs.faults.reply_lost_after_execution()
+        self.executing.faults.reply_lost_after_execution()
 
     def fail_reads(self, *, times: int) -> None:
-        self.theirs.faults.none_from("positions_get", times)
+        self.executing.faults.none_from("positions_get", times)
 
     def cut(self) -> None:
         self.theirs.faults.disconnect()
