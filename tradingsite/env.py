@@ -102,9 +102,7 @@ class Env(BaseSettings):
     live_paper_days: int = Field(
         14, ge=0, le=365, description="Days that a demo account must have run before another one goes live; 0: none."
     )
-    paper_commission_per_lot: float = Field(
-        3.5, ge=0, le=1000, description="What a paper account pays on every deal for each lot, in its currency."
-    )
+    paper_commission_per_lot: float = Field(3.5, ge=0, le=1000, description="Commission of paper, a lot and deal.")
     trading_host_name: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,60}$",
@@ -115,10 +113,7 @@ class Env(BaseSettings):
     )
     trading_restart_on_failure: bool = Field(True, description="Start a process of the engine again when it died.")
     trading_max_restarts: int = Field(
-        5,
-        ge=1,
-        le=100,
-        description="Deaths of a process within five minutes after which it stays down, and pages say so.",
+        5, ge=1, le=100, description="Deaths of a process in five minutes after which it stays down; pages say so."
     )
     trading_runner_memory_mb: int = Field(
         1500, ge=0, le=1_000_000, description="A runner above this is replaced by a fresh one; 0 is without limit."

@@ -39,8 +39,7 @@ SANDWICH_TRIES = 3
 CLOCK_SYMBOLS = 10
 # At weekends only a price that is seen to arrive tells the clock: some markets are open, so wait a little for one
 CLOCK_LOOKS, CLOCK_PAUSE_SECONDS = 10, 0.2
-RECONNECT_SECONDS = 5.0
-CONNECT_TIMEOUT_MS = 60_000
+RECONNECT_SECONDS, CONNECT_TIMEOUT_MS = 5.0, 60_000
 HISTORY_AHEAD = timedelta(days=1)
 BUY, SELL = 0, 1
 ECHOED = ("action", "symbol", "volume", "type", "position", "order", "magic")
@@ -397,8 +396,5 @@ class Mt5Gateway(Mt5Account):
             rows = self._read("copy_ticks_range", name, first, last, candle_reads.TICKS_INFO)
             return candle_reads.from_tick_rows(rows, clock, seconds, since, min(until, now))
         rows = self._read("copy_rates_range", name, candle_reads.timeframe(seconds), first, last)
-        point = self._point(symbol)
+        point = (self._specs.get(symbol) or self.spec(symbol)).point
         return candle_reads.from_rate_rows(rows, clock, seconds, point, since, min(until, now))
-
-    def _point(self, symbol: str) -> float:
-        return (self._specs.get(symbol) or self.spec(symbol)).point
