@@ -193,6 +193,15 @@ class TradingAccount(models.Model):
         """The kind of broker whose terminal it needs: its own, or that of the account it takes its prices from."""
         return self.source.broker if self.source is not None else self.broker
 
+    @property
+    def merges_positions(self) -> bool:
+        """Tell whether a symbol has one position only, which every further deal changes.
+
+        MetaTrader 5 keeps it so on accounts that do not hedge ("Position accounting system", metatrader5.com); OANDA
+        keeps each trade by itself.
+        """
+        return self.margin_mode != MarginMode.HEDGING and self.broker != BrokerKind.OANDA
+
 
 class AccountRole(models.Model):
     """What one person may do with one account; a higher role includes the lower ones."""

@@ -238,10 +238,14 @@ class Verdict:
         return len(self.problems) - self.fixed
 
     def as_json(self) -> dict[str, object]:
-        """Return plain values: problems counted by check, and the first few in words."""
+        """Return plain values: problems counted by check, and each in words."""
         counts = {name: sum(p.check == name for p in self.problems) for name in CHECKS}
-        first = [p.text[:90] for p in self.problems[:3]]
-        return {"found": {k: n for k, n in counts.items() if n}, "fixed": self.fixed, "left": self.left, "first": first}
+        return {
+            "found": {name: count for name, count in counts.items() if count},
+            "fixed": self.fixed,
+            "left": self.left,
+            "problems": [p.text for p in self.problems],
+        }
 
 
 def examine(scene: Scene, *, gate: Gate, names: Sequence[str] = tuple(CHECKS), fix: bool) -> Verdict:

@@ -117,5 +117,5 @@ def run_commands(session: "AccountSession") -> int:
         except Exception as problem:  # noqa: BLE001 - the asker gets the error, the session goes on
             ok, result = False, f"{type(problem).__name__}: {problem}"
         with fenced(session.gate):
-            finish_command(command.pk, ok=ok, result=result[:500], at=session.clock.now())
+            finish_command(command.pk, ok=ok, result=result, at=session.clock.now())
     return len(waiting)

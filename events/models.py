@@ -57,7 +57,7 @@ class Command(models.Model):
     )
     requested_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True, blank=True)
-    result = models.CharField(max_length=500, blank=True)
+    result = models.TextField(blank=True, help_text="The answer, for some commands JSON; an error is cut short.")
 
     class Meta:
         ordering = ("-id",)

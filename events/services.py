@@ -114,7 +114,10 @@ def ask_once(*, account_id: int, kind: str, args: dict[str, Any], by: "User | No
 
 
 def finish_command(command_id: int, *, ok: bool, result: str, at: datetime) -> bool:
-    """Answer a waiting command; return False, and change nothing, when it was answered already."""
+    """Answer a waiting command; return False, and change nothing, when it was answered already.
+
+    An answer is kept whole, as programs parse some of them; an error is cut at 500 characters.
+    """
     state = Command.State.DONE if ok else Command.State.FAILED
     waiting = Command.objects.filter(pk=command_id, state=Command.State.WAITING)
-    return bool(waiting.update(state=state, result=shortened(result), done_at=at))
+    return bool(waiting.update(state=state, result=result if ok else shortened(result), done_at=at))

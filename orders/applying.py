@@ -1,7 +1,9 @@
 """Apply what a pass found: every closure is verified by the deals of its position before a row changes (S0, X-03)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from brokers.domain import OrderState, PendingOrder, Position
 from brokers.gateway import Gateway
@@ -13,6 +15,7 @@ from orders.comparing import Findings
 from orders.domain import Closure, Fill, KnownIntent, KnownOrder, closure_of, fill_of
 from orders.gate import Gate, fenced
 from orders.models import CloseReason, IntentKind, IntentState, Order, OrderIntent, OrderStatus
+from orders.sending import take_in
 from orders.services import cancel_resting, transition
 
 
@@ -99,30 +102,15 @@ def _close(order: KnownOrder, closure: Closure, *, gate: Gate, at: datetime) -> 
     net = closure.profit + closure.swap + closure.commission
     hand = closure.reason == CloseReason.MANUAL
     kind = {"bot": "ORDER_CLOSED", "manual": "ORDER_MANUALLY_CLOSED"}.get(closure.reason, "ORDER_CLOSED_BY_MT5")
-    record(
-        kind=kind,
-        level="warning" if hand or closure.reason == CloseReason.STOP_OUT else "info",
-        text=f"#{order.ticket} {order.side} {order.symbol} closed at {closure.price:g}, net {net:+.2f} "
-        f"({CloseReason(closure.reason).label.lower()})",
-        account_id=gate.account_id,
-        bot_id=order.bot_id,
-        cycle_id=order.cycle_id,
-        order_id=order.id,
-        at=at,
-        data={"net": round(net, 2), "reason": closure.reason},
-    )
+    how = CloseReason(closure.reason).label.lower()
+    text = f"#{order.ticket} {order.side} {order.symbol} closed at {closure.price:g}, net {net:+.2f} ({how})"
+    level = "warning" if hand or closure.reason == CloseReason.STOP_OUT else "info"
+    data = {"net": round(net, 2), "reason": closure.reason}
+    _tell(order, kind, text, gate=gate, at=at, level=level, data=data)
     if order.cycle_id is not None:
-        record(
-            kind="CYCLE_RECALCULATE_PROFIT",
-            level="debug",
-            text=f"#{order.ticket} left the cycle",
-            account_id=gate.account_id,
-            bot_id=order.bot_id,
-            cycle_id=order.cycle_id,
-            order_id=order.id,
-            at=at,
-        )
-    live.publish(gate.account_id, "order", {"id": order.id, "status": "closed", "ticket": order.ticket})
+        text = f"#{order.ticket} left the cycle"
+        _tell(order, "CYCLE_RECALCULATE_PROFIT", text, gate=gate, at=at, level="debug")
+    _publish(order, "closed", order.ticket, gate=gate)
 
 
 def _follow(
@@ -144,20 +132,12 @@ def _follow(
             sl=round(position.sl, 8),
             tp=round(position.tp, 8),
             ticket=position.ticket,
-            **({"price_open": round(position.price_open, 8)} if is_turned else {}),
+            price_open=round(position.price_open, 8),
         )
         turned = f"turned round to {position.side}, " if is_turned else ""
-        record(
-            kind="ORDER_CHANGED",
-            level="warning" if is_turned else "info",
-            text=f"#{position.ticket}: {turned}now {position.volume:g} lots, SL {position.sl:g}, TP {position.tp:g}",
-            account_id=gate.account_id,
-            bot_id=order.bot_id,
-            cycle_id=order.cycle_id,
-            order_id=order.id,
-            at=at,
-        )
-        live.publish(gate.account_id, "order", {"id": order.id, "status": "open", "ticket": position.ticket})
+        text = f"#{position.ticket}: {turned}now {position.volume:g} lots, SL {position.sl:g}, TP {position.tp:g}"
+        _tell(order, "ORDER_CHANGED", text, gate=gate, at=at, level="warning" if is_turned else "info")
+        _publish(order, "open", position.ticket, gate=gate)
     _note(order, applied)
 
 
@@ -178,9 +158,8 @@ def _fill(
     `opened` is when, and the broker's clock ahead of UTC then. Where its lots went into a position that another order
     of the books holds, that order follows the position.
     """
-    is_merged = fill.opened <= 0 or (
-        Order.objects.filter(account_id=gate.account_id, identifier=fill.position_id).exclude(pk=order.id).exists()
-    )
+    holder = Order.objects.filter(account_id=gate.account_id, identifier=fill.position_id).exclude(pk=order.id).first()
+    is_merged = fill.opened <= 0 or holder is not None
     pending = Order.objects.filter(pk=order.id, status=OrderStatus.PENDING)
     if is_merged:
         pending.update(status=OrderStatus.CANCELLED, closed_at=at)
@@ -207,19 +186,12 @@ def _fill(
             done_at=at,
             filled_volume=round(fill.volume, 4),
         )
+        if holder is not None and fill.opened > 0:
+            take_in(holder, OrderIntent.objects.get(pk=order.intent_id), volume=fill.opened)
     into = f", into position #{fill.position_id}" if is_merged else ""
-    record(
-        kind="ORDER_FILLED",
-        text=f"#{ticket} {order.side} {order.symbol}: {fill.volume:g} filled at {fill.price:g}{into}",
-        account_id=gate.account_id,
-        bot_id=order.bot_id,
-        cycle_id=order.cycle_id,
-        order_id=order.id,
-        at=at,
-    )
-    live.publish(
-        gate.account_id, "order", {"id": order.id, "status": "cancelled" if is_merged else "open", "ticket": ticket}
-    )
+    text = f"#{ticket} {order.side} {order.symbol}: {fill.volume:g} filled at {fill.price:g}{into}"
+    _tell(order, "ORDER_FILLED", text, gate=gate, at=at)
+    _publish(order, "cancelled" if is_merged else "open", ticket, gate=gate)
 
 
 def _verify_resting(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: datetime, applied: Applied) -> None:
@@ -254,16 +226,31 @@ def _verify_resting(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: date
                 at=at,
             ):
                 return
-            record(
-                kind="ORDER_CANCELLED",
-                text=f"#{order.ticket} {order.side} {order.symbol}: {ended.state.value}",
-                account_id=gate.account_id,
-                bot_id=order.bot_id,
-                cycle_id=order.cycle_id,
-                order_id=order.id,
-                at=at,
-            )
+            text = f"#{order.ticket} {order.side} {order.symbol}: {ended.state.value}"
+            _tell(order, "ORDER_CANCELLED", text, gate=gate, at=at)
     _note(order, applied)
+
+
+def _tell(
+    order: KnownOrder, kind: str, text: str, *, gate: Gate, at: datetime, level: str = "info",
+    data: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Write an event about an order."""
+    record(
+        kind=kind,
+        level=level,
+        text=text,
+        account_id=gate.account_id,
+        bot_id=order.bot_id,
+        cycle_id=order.cycle_id,
+        order_id=order.id,
+        at=at,
+        data=data,
+    )
+
+
+def _publish(order: KnownOrder, status: str, ticket: int, *, gate: Gate) -> None:
+    live.publish(gate.account_id, "order", {"id": order.id, "status": status, "ticket": ticket})
 
 
 def _note(order: KnownOrder, applied: Applied) -> None:

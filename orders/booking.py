@@ -9,7 +9,8 @@ from django.db.models import F, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from brokers.domain import Deal as BrokerDeal
-from orders.models import Deal, IntentKind, IntentState, OrderIntent
+from orders.models import Deal, IntentKind, IntentState, Order, OrderIntent
+from orders.sending import join
 from orders.services import transition
 
 
@@ -85,10 +86,10 @@ def finish_intents(account_id: int, *, fence: int, at: datetime) -> int:
         )
     )
     done = 0
-    # The rest of a market close that was filled in part is gone: a new intent asks for it
-    part = Q(state=IntentState.PARTIAL, kind=IntentKind.CLOSE, filled_volume__gt=0, dealt__gte=F("filled_volume"))
+    # The rest of a market order that was filled in part is gone: a new intent asks for it
+    part = Q(state=IntentState.PARTIAL, filled_volume__gt=0, dealt__gte=F("filled_volume"))
     for intent in accepted.filter(part | Q(dealt__gte=F("volume"))):
-        done += transition(
+        finished = transition(
             intent.pk,
             intent.state,
             IntentState.FILLED,
@@ -98,4 +99,21 @@ def finish_intents(account_id: int, *, fence: int, at: datetime) -> int:
             done_at=at,
             filled_volume=intent.dealt,
         )
+        if finished and intent.kind == IntentKind.OPEN:
+            _join(intent, at=at)
+        done += finished
     return done
+
+
+def _join(intent: OrderIntent, *, at: datetime) -> None:
+    """Let the lots of a filled entry join the position that its deals name, where the books hold that position.
+
+    Where they do not yet, the pass finds the position and gives it to the intent.
+    """
+    assert intent.reply_order is not None
+    deals = Deal.objects.filter(account_id=intent.account_id, order_ticket=intent.reply_order)
+    order = Order.objects.filter(account_id=intent.account_id, identifier__in=deals.values("position_id")).first()
+    if order is not None and order.intent_id != intent.pk:
+        totals = deals.aggregate(lots=Sum("volume"), worth=Sum(F("volume") * F("price")))
+        lots, price = float(totals["lots"]), float(totals["worth"] / totals["lots"])
+        join(intent, order, volume=lots, price=price, at=at)

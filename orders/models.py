@@ -57,7 +57,8 @@ class CloseReason(models.TextChoices):
 class OrderIntent(models.Model):
     """One decision to send one request.
 
-    `token` is its identity in the broker's comment, `fence` the lease token it was claimed with.
+    `token` is its identity in the broker's comment, `fence` the lease token it was claimed with. `order` is what the
+    request is about; of an entry, the order whose position its lots were added to.
     """
 
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="intents")

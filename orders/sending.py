@@ -1,7 +1,10 @@
 """The send path: claim, commit SENT, send once, record what came of it (design.md §4)."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
+
+from django.db.models import QuerySet
 
 from brokers.domain import (
     CancelOrder,
@@ -87,6 +90,7 @@ def _mark_sent(intent: OrderIntent, *, gate: Gate, at: datetime, deadline: datet
     """Write down that the request leaves, unless somebody came to forbid entries since the review looked."""
     entry = intent.kind in (IntentKind.OPEN, IntentKind.PLACE)
     objection = gate.why_not_enter(intent.bot_id, intent.symbol) if entry else None
+    objection = objection or (_whose_it_would_join(intent) if entry else None)
     claimed, fence = IntentState.CLAIMED, gate.token
     if objection is not None:
         transition(intent.pk, claimed, IntentState.REFUSED, fence=fence, why=objection[:200], at=at, done_at=at)
@@ -95,6 +99,19 @@ def _mark_sent(intent: OrderIntent, *, gate: Gate, at: datetime, deadline: datet
         intent.pk, claimed, IntentState.SENT, fence=fence, why="handed to the broker", at=at, sent_at=at,
         deadline=deadline,
     )  # fmt: skip
+
+
+def _held(intent: OrderIntent) -> QuerySet[Order]:
+    """Return the open order whose position an entry's lots would be added to."""
+    if not intent.account.merges_positions:
+        return Order.objects.none()
+    return Order.objects.filter(account_id=intent.account_id, symbol=intent.symbol, status=OrderStatus.OPEN)
+
+
+def _whose_it_would_join(intent: OrderIntent) -> str | None:
+    """Say which other cycle's position an entry would be added to: nobody could tell their lots apart, or None."""
+    other = next((order for order in _held(intent) if order.cycle_id != intent.cycle_id), None)
+    return None if other is None else f"the account nets: {intent.symbol} is held by another cycle ({other})"
 
 
 def _hold_back(intent: OrderIntent, objection: str, *, gate: Gate, at: datetime) -> None:
@@ -165,8 +182,9 @@ def _accepted(intent: OrderIntent, outcome: Accepted, *, gate: Gate, at: datetim
     """Write down an accepted request, inside the caller's transaction.
 
     What a cancelled order came to is left to the next pass: a part may have been filled before, as history will say.
+    So is what was added to a position of an account that nets: only its deal names that position.
     """
-    done = outcome.filled > 0 and intent.kind == IntentKind.OPEN
+    done = outcome.filled > 0 and intent.kind == IntentKind.OPEN and not _held(intent).exists()
     over = intent.kind in (IntentKind.CANCEL, IntentKind.STOPS)
     state = IntentState.FILLED if done or over else IntentState.PARTIAL if outcome.partial else IntentState.ACCEPTED
     if not transition(
@@ -200,7 +218,8 @@ def _accepted(intent: OrderIntent, outcome: Accepted, *, gate: Gate, at: datetim
 def open_order(intent: OrderIntent, *, ticket: int, volume: float, price: float, pending: bool, at: datetime) -> Order:
     """Write the order that an intent made, inside the caller's transaction; the same order found twice is one row.
 
-    On a hedging account the position's identifier is the ticket of the order that opened it (MetaTrader 5 reference).
+    `ticket` is the position's identifier, on a hedging account the ticket of the order that opened it (MetaTrader 5
+    reference). Where an order of the books has that position already, the intent's lots joined it.
     """
     order, created = Order.objects.get_or_create(
         account_id=intent.account_id,
@@ -226,14 +245,42 @@ def open_order(intent: OrderIntent, *, ticket: int, volume: float, price: float,
     )
     if created:
         what = "placed" if pending else "filled"
-        record(
-            kind="ORDER_PLACED" if pending else "ORDER_FILLED",
-            text=f"{intent.get_side_display()} {volume:g} {intent.symbol} {what} at {price:g} ({intent.why})",
-            account_id=intent.account_id,
-            bot_id=intent.bot_id,
-            cycle_id=intent.cycle_id,
-            order_id=order.pk,
-            at=at,
-        )
-        live.publish(intent.account_id, "order", {"id": order.pk, "status": order.status, "ticket": ticket})
+        _tell(intent, order, f"{volume:g} {intent.symbol} {what} at {price:g} ({intent.why})", pending=pending, at=at)
+    elif order.intent_id != intent.pk:
+        join(intent, order, volume=volume, price=price, at=at)
     return order
+
+
+def join(intent: OrderIntent, order: Order, *, volume: float, price: float, at: datetime) -> None:
+    """Write down, once, that an intent's lots went into an order's position, inside the caller's transaction."""
+    if take_in(order, intent, volume=volume):
+        text = f"{volume:g} {intent.symbol} filled at {price:g}, into position #{order.identifier} ({intent.why})"
+        _tell(intent, order, text, pending=False, at=at)
+
+
+def take_in(order: Order, intent: OrderIntent, *, volume: float) -> bool:
+    """Let an order hold an intent's lots too, inside the caller's transaction; False when it does already.
+
+    The order follows its position's lots and price by itself. It takes the level of what joined: a level that has its
+    lots must not be asked for again.
+    """
+    won = OrderIntent.objects.filter(pk=intent.pk, order=None).update(order=order) == 1
+    if won:
+        same = order.cycle_id == intent.cycle_id
+        level = max(order.level, intent.level or 0) if same else order.level
+        lots = order.volume_initial + Decimal(str(round(volume, 4)))
+        Order.objects.filter(pk=order.pk).update(level=level, volume_initial=lots)
+    return won
+
+
+def _tell(intent: OrderIntent, order: Order, text: str, *, pending: bool, at: datetime) -> None:
+    record(
+        kind="ORDER_PLACED" if pending else "ORDER_FILLED",
+        text=f"{intent.get_side_display()} {text}",
+        account_id=intent.account_id,
+        bot_id=intent.bot_id,
+        cycle_id=intent.cycle_id,
+        order_id=order.pk,
+        at=at,
+    )
+    live.publish(intent.account_id, "order", {"id": order.pk, "status": order.status, "ticket": order.ticket})

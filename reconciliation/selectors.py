@@ -18,6 +18,7 @@ from strategies.models import Bot
 
 LOOK_BACK = timedelta(hours=24)
 
+# The entry of a position that several of our requests made is nobody's wish, so it has no price
 EXPECTED = """
 WITH live AS (SELECT * FROM orders_order WHERE account_id = %s AND status = 'open'),
 closes AS (
@@ -27,20 +28,26 @@ closes AS (
     FROM orders_orderintent c JOIN live ON c.order_id = live.id
     WHERE c.kind = 'close' AND c.state NOT IN ('refused', 'absent') GROUP BY c.order_id
 ),
+joined AS (
+    SELECT j.order_id, sum(j.filled_volume) AS lots FROM orders_orderintent j JOIN live ON j.order_id = live.id
+    WHERE j.kind IN ('open', 'place') AND j.state IN ('filled', 'adopted') GROUP BY j.order_id
+),
 stops AS (
     SELECT DISTINCT ON (s.order_id) s.order_id, s.sl, s.tp, s.state NOT IN ('filled', 'adopted', 'settled') AS under_way
     FROM orders_orderintent s JOIN live ON s.order_id = live.id
-    WHERE s.kind = 'stops' AND s.state NOT IN ('refused', 'absent') ORDER BY s.order_id, s.id DESC
+    WHERE s.kind IN ('stops', 'open', 'place') AND s.state NOT IN ('refused', 'absent') ORDER BY s.order_id, s.id DESC
 )
 SELECT o.id, o.identifier, o.ticket, coalesce(i.token, ''), o.symbol, coalesce(i.side, o.side),
-       (CASE WHEN i.id IS NULL THEN o.volume ELSE greatest(i.volume - coalesce(c.lots, 0), 0) END)::float8,
-       CASE WHEN i.order_kind = 'market'
+       (CASE WHEN i.id IS NULL THEN o.volume ELSE greatest(i.volume + coalesce(j.lots, 0) - coalesce(c.lots, 0), 0)
+        END)::float8,
+       CASE WHEN j.lots IS NOT NULL THEN NULL WHEN i.order_kind = 'market'
             THEN (i.trace -> 'tick' ->> (CASE coalesce(i.side, o.side) WHEN 'buy' THEN 'ask' ELSE 'bid' END))::float8
             ELSE nullif(i.price, 0)::float8 END,
        coalesce(s.sl, i.sl, o.sl)::float8, coalesce(s.tp, i.tp, o.tp)::float8,
        coalesce(c.under_way, false), coalesce(s.under_way, false)
 FROM live o
 LEFT JOIN orders_orderintent i ON i.id = o.intent_id
+LEFT JOIN joined j ON j.order_id = o.id
 LEFT JOIN closes c ON c.order_id = o.id
 LEFT JOIN stops s ON s.order_id = o.id
 ORDER BY o.id

@@ -175,6 +175,21 @@ MUTANTS: tuple[Mutant, ...] = (
         (f"{OUTCOMES}::test_an_execution_after_its_absence_was_proved_is_adopted_too_and_told",),
     ),
     Mutant(
+        "lots that join a position take its level", "orders/sending.py",
+        (("update(level=level, volume_initial=lots)", "update(volume_initial=lots)"),),
+        ("tests/orders/test_netting.py::test_a_second_leg_joins_the_position_and_its_order_holds_both",),
+    ),
+    Mutant(
+        "nothing joins another cycle's position", "orders/sending.py",
+        (("    objection = objection or (_whose_it_would_join(intent) if entry else None)\n", ""),),
+        ("tests/orders/test_netting.py::test_nothing_joins_the_position_of_another_cycle",),
+    ),
+    Mutant(
+        "nothing joins a person's position", "brokers/mt5/requests.py",
+        (("        if int(row.magic) != request.magic:", "        if False:"),),
+        ("tests/orders/test_netting.py::test_nothing_joins_the_position_of_a_person",),
+    ),
+    Mutant(
         "a closure is proved by deals", "orders/domain.py",
         (("if not outs or went_in <= 0 or abs(went_in - went_out) > VOLUME_NOISE:", "if not outs:"),),
         ("tests/orders/test_domain.py",),

@@ -20,7 +20,6 @@ from brokers.domain import (
     PlaceOrder,
     Quote,
     Request,
-    Side,
     SymbolSpec,
 )
 from brokers.gateway import Capabilities, ClockOffset, ConnectError, Permit, ReadError, SymbolError
@@ -28,7 +27,7 @@ from brokers.mt5 import candles as candle_reads
 from brokers.mt5 import parse
 from brokers.mt5.depth import Depth
 from brokers.mt5.programswitch import ProgramSwitch
-from brokers.mt5.requests import build, filling_candidates, objection
+from brokers.mt5.requests import build, filling_candidates, netting_objection, objection
 from brokers.mt5.retcodes import AUTH_FAILED, NO_IPC, NOT_SENT_ERRORS, Verdict, meaning_of
 from brokers.mt5.server_clock import ServerClock
 from brokers.mt5.symbols import SymbolMap
@@ -253,18 +252,15 @@ class Mt5Account:
         if self._is_for_reading:
             return Refused("for_reading", 0, text="this connection was opened to read")
         try:
-            state = self.account()
-            spec, quote = self.spec(request.symbol), self.quote(request.symbol)
+            state, spec, quote = self.account(), self.spec(request.symbol), self.quote(request.symbol)
             name = self._symbols.theirs(request.symbol, self.symbols())
             request = self._by_present_ticket(request, name)
-            reduced = self._reduced_by(request, name, state)
+            if (netted := self._netted(request, name, state)) is not None:
+                return netted
         except (ReadError, SymbolError) as problem:
             return Refused("not_ready", 0, fresh_price=True, text=str(problem))
-        problem_found = objection(request, spec, quote)
-        if problem_found is not None:
+        if (problem_found := objection(request, spec, quote)) is not None:
             return Refused(problem_found.code, 0, text=problem_found.text)
-        if reduced:
-            return Refused("would_net", 0, text=f"the account nets: it would take from {reduced:g} lots of {name}")
         filling = self._filling.setdefault(name, filling_candidates(spec)[0])
         message = build(request, name, spec, quote, filling)
         try:
@@ -285,12 +281,12 @@ class Mt5Account:
         found = next((int(row.ticket) for row in rows if int(row.identifier) == request.ticket), None)
         return request if found is None else replace(request, ticket=found)
 
-    def _reduced_by(self, request: Request, name: str, state: AccountState) -> float:
-        """Return the lots that an opening request would take from instead, on a netting account. Raises ReadError."""
+    def _netted(self, request: Request, name: str, state: AccountState) -> Refused | None:
+        """Refuse, on an account that nets, an entry whose lots would not be its bot's own. Raises ReadError."""
         if not isinstance(request, OpenPosition) or request.may_reduce or state.margin_mode is MarginMode.HEDGING:
-            return 0.0
-        side = 0 if request.side is Side.BUY else 1
-        return sum(float(row.volume) for row in self._read("positions_get", symbol=name) if int(row.type) != side)
+            return None
+        found = netting_objection(request, self._read("positions_get", symbol=name))
+        return None if found is None else Refused(found.code, 0, text=found.text)
 
     def _order_send(self, message: dict[str, Any], permit: Permit | None) -> Any:
         return self._terminal.order_send(message)

@@ -1,6 +1,6 @@
 """Turn a request into the module's dict, with the exact types it wants, after checking it against the specification."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,17 @@ def _resting_objection(request: PlaceOrder, spec: SymbolSpec, quote: Quote) -> P
             "invalid_price", f"{request.kind} {request.price:g} is too near to, or on the wrong side of, {base:g}"
         )
     return _stops_objection(request.side, request.sl, request.tp, request.price, spec)
+
+
+def netting_objection(request: OpenPosition, rows: Iterable[Any]) -> Problem | None:
+    """Say why an entry's lots would not be its bot's own among a symbol's positions (MT5's rows), or None."""
+    for row in rows:
+        held = f"{row.volume:g} lots of {row.symbol}"
+        if int(row.type) != (0 if request.side is Side.BUY else 1):
+            return Problem("would_net", f"the account nets: it would take from {held}")
+        if int(row.magic) != request.magic:
+            return Problem("would_join", f"the account nets: it would join {held} that are not this bot's")
+    return None
 
 
 def build(request: Request, name: str, spec: SymbolSpec, quote: Quote, filling: int) -> Mapping[str, Any]:

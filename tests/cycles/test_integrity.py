@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from cycles.models import Cycle
+from engine.reconciling import check_integrity
 from events.models import Command, Event
 from events.services import ask
 from orders.models import Order
@@ -120,6 +121,34 @@ def test_a_running_engine_checks_when_it_is_asked_and_names_an_unknown_check(hel
     assert json.loads(good.result)["fixed"] in (0, 1)
     assert (good.state, bad.state) == ("done", "failed")
     assert "checks: there is no nonsense; known: orphaned" in bad.result
+
+
+class Meanwhile:
+    """A clock by which waiting lets the account's engine work."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world.clock, name)
+
+    def sleep(self, seconds: float) -> None:
+        self._world.run(seconds)
+
+
+def test_an_engine_answers_whole_however_much_it_found(held: World) -> None:
+    cycle = held.cycles("open")[0]
+    Order.objects.bulk_create(
+        Order(
+            account=held.account, cycle=cycle, bot=cycle.bot, ticket=n, identifier=n, symbol="EURUSD", side="buy",
+            status="pending", level=n, volume=1, volume_initial=1, price_open=1, opened_at=held.clock.now(),
+        )
+        for n in range(100, 130)
+    )  # fmt: skip
+    clock: Any = Meanwhile(held)
+    answer = check_integrity(held.account.pk, ["missing"], fix=False, clock=clock, ids=held.ids)
+    assert answer["by"] == "engine"
+    assert len(answer["problems"]) == 30
 
 
 @pytest.mark.requirement("S0-81", "S0-96")

@@ -77,3 +77,75 @@ def test_a_position_that_was_turned_round_is_followed_and_a_person_is_asked(nett
     netting.run(15)
     assert Order.objects.get().status == "closed"
     netting.assert_equal()
+
+
+def grid(world: World, **values: Any) -> None:
+    """Let a bot buy, and buy a second time ten pips below."""
+    world.bot(max_levels=2, entry_cooldown=86400, target_profit=1000.0, **values)
+    world.run(3)
+    world.move(-11, run=3)
+
+
+def test_a_second_leg_joins_the_position_and_its_order_holds_both(netting: World) -> None:
+    grid(netting)
+    (order,) = netting.open_orders()
+    (position,) = netting.truth.positions
+    assert (order.identifier, float(order.volume), order.level) == (position.identifier, 0.2, 1)
+    assert float(order.price_open) == pytest.approx(position.price_open)
+    assert states() == ["filled", "filled"]
+    assert list(OrderIntent.objects.order_by("id").values_list("order", flat=True)) == [None, order.pk]
+    netting.run(20)
+    netting.assert_equal()
+    assert OrderIntent.objects.count() == 2, "a level that has its lots was asked for again"
+    assert not Divergence.objects.exists()
+
+
+def test_a_second_leg_whose_answer_was_lost_joins_by_its_deal(netting: World) -> None:
+    netting.bot(max_levels=2, entry_cooldown=86400, target_profit=1000.0)
+    netting.run(3)
+    netting.terminal.faults.reply_lost_after_execution()
+    netting.move(-11, run=15)
+    (order,) = netting.open_orders()
+    assert (float(order.volume), float(order.volume_initial), order.level) == (0.2, 0.2, 1)
+    assert states() == ["filled", "adopted"]
+    netting.assert_equal()
+    assert not Divergence.objects.exclude(kind="unknown_outcome").exists()
+
+
+def test_a_resting_leg_that_is_filled_joins_the_position(netting: World) -> None:
+    grid(netting, pending=True)
+    (order,) = netting.open_orders()
+    assert (float(order.volume), float(order.volume_initial), order.level) == (0.2, 0.2, 1)
+    netting.run(20)
+    netting.assert_equal()
+    assert not Divergence.objects.exists()
+
+
+def test_both_legs_close_as_the_one_position_that_they_are(netting: World) -> None:
+    grid(netting)
+    netting.by_hand().Close("EURUSD")
+    netting.run(15)
+    order = Order.objects.get()
+    assert (order.status, order.close_reason, float(order.volume_initial)) == ("closed", "manual", 0.2)
+    netting.assert_equal()
+
+
+def test_nothing_joins_the_position_of_another_cycle(netting: World) -> None:
+    netting.bot("One", entry_cooldown=86400, target_profit=1000.0)
+    netting.run(3)
+    netting.bot("Two", entry_cooldown=86400, target_profit=1000.0)
+    netting.run(3)
+    refused = OrderIntent.objects.order_by("id")[1]
+    assert refused.state == "refused"
+    assert "held by another cycle" in refused.history.get(to_state="refused").why
+    netting.assert_equal()
+
+
+def test_nothing_joins_the_position_of_a_person(netting: World) -> None:
+    netting.run(1)
+    netting.by_hand().Buy("EURUSD", 0.3)
+    netting.bot(entry_cooldown=86400, target_profit=1000.0)
+    netting.run(3)
+    (intent,) = OrderIntent.objects.all()
+    assert (intent.state, "would_join" in intent.reply_text) == ("refused", True)
+    assert [p.volume for p in netting.truth.positions] == [0.3]

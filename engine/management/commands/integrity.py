@@ -65,5 +65,5 @@ class Command(BaseCommand):
             return
         kinds = ", ".join(f"{count} {check}" for check, count in verdict["found"].items()) or "sound"
         self.stdout.write(f"{name}: {kinds}; {verdict['fixed']} repaired, {verdict['left']} left")
-        for text in verdict["first"]:
+        for text in verdict["problems"]:
             self.stdout.write(f"  {text}")
