@@ -3,6 +3,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
 WEB ?= 127.0.0.1:8000
 ARGS ?=
+JOBS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 BROWSER_PACKAGES := chromium fonts-liberation
@@ -25,8 +26,8 @@ run: install  ## Start database, demo account, engine and site; prints the addre
 stop: install  ## Stop engine, site and database of this checkout
 	@$(BIN)/python manage.py stop
 
-test: install browser  ## Run the tests. ARGS="-k name" runs some of them
-	@$(BIN)/python -m pytest $(ARGS)
+test: install browser  ## Run the tests, JOBS (2) at a time. ARGS="-k name" runs some of them
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 browser:  # Chromium for the browser tests, where this user may install it
 	@sh tools/browser.sh $(BROWSER_PACKAGES)

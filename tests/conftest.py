@@ -19,6 +19,7 @@ from playwright.sync_api import expect
 from psycopg import sql
 
 from tests.browser import ARGUMENTS, INSTALL, find_browser
+from tests.template import make_template
 from tests.world import World
 from tradingsite import postgres
 
@@ -32,9 +33,12 @@ expect.set_options(timeout=60_000)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the tests' own embedded server, unless DATABASE_URL names one, and drop what killed runs left."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # the workers do the work
     _stack.enter_context(postgres.using())
     if postgres.is_embedded():
         _drop_abandoned(postgres.embedded().url("postgres"))
+        settings.DATABASES["default"]["TEST"]["TEMPLATE"] = make_template(postgres.embedded())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

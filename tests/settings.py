@@ -4,9 +4,10 @@ The tests never touch what `make run` keeps: they have their own folder under `v
 """
 
 import os
-from pathlib import Path
 
-os.environ.setdefault("TRADING_VAR_DIR", str(Path(__file__).resolve().parent.parent / "var" / "test"))
+from tests.folder import own_folder
+
+os.environ["TRADING_VAR_DIR"] = own_folder()
 
 from tradingsite.settings import *  # noqa: F403
 from tradingsite.settings import DATABASES
