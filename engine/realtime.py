@@ -51,12 +51,6 @@ class Realtime:
             woken.setdefault(instance, explanation)
         return bool(woken) and self.trader.wake(woken) > 0
 
-    def forget_removed(self) -> None:
-        """Drop instances whose bot was stopped or lost a symbol."""
-        current = {Instance(bot.pk, symbol) for bot in self.trader.bots() for symbol in bot.symbols}
-        for gone in set(self.trader.asked) - current:
-            del self.trader.asked[gone]
-
     def _follow_best(self, answer: Asked) -> None:
         """Keep the best net of cycles that trail, in the database: it must survive a restart."""
         for watch in answer.watches:

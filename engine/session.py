@@ -280,8 +280,7 @@ class AccountSession:
             self.loop.hurry("orders")
 
     def _trade(self) -> object:
-        self.realtime.forget_removed()
-        sent = self.trader.run()
+        sent = self.trader.run() if self.trader.turns.is_due else None
         if sent:
             self.loop.hurry("orders")
         return IDLE if sent is None else None

@@ -29,6 +29,7 @@ from engine.proposals import (
 )
 from engine.rounds import Asked, Instance, Round, bots_to_ask, read_round, standing_of
 from engine.signals import Signals
+from engine.turns import Turns
 from engine.watchdog import TookTooLong, limited
 from marketdata.quotes import Market
 from orders import services as order_services
@@ -44,8 +45,6 @@ from strategies.selectors import follows_signals
 
 ACTIONS_MAX = 20
 DECISION_SECONDS = 5.0
-# A bot whose strategy hung is asked again only so much later: its account has other work
-HUNG_PAUSE_SECONDS = 60.0
 
 
 class Trader:
@@ -84,7 +83,7 @@ class Trader:
         # Requests of the current round of which nobody knows what came
         self._doubts = 0
         self._fresh = FreshEntries()
-        self._due: dict[int, float] = {}
+        self.turns = Turns(clock)
         self._non_orders = NonOrders(gate=gate, clock=clock)
 
     def bots(self) -> list[Bot]:
@@ -96,14 +95,14 @@ class Trader:
 
     def run(self) -> int | None:
         """Ask every bot whose interval has passed; return the number of requests sent, None when no bot was due."""
-        ticks = self.clock.ticks()
         bots = self.bots()
-        due = [b for b in bots if self._due.get(b.pk, 0.0) <= ticks]
+        current = {Instance(bot.pk, symbol) for bot in bots for symbol in bot.symbols}
+        for gone in self.asked.keys() - current:
+            del self.asked[gone]
+        due = self.turns.take(bots)
         if bots and not due:
             return None
         self.ran_at = self.clock.now()
-        for bot in due:
-            self._due[bot.pk] = ticks + bot.interval_seconds
         return self._ask_all([(bot, symbol, "interval") for bot in due for symbol in bot.symbols])
 
     def close_all(self, why: str, only: Collection[int | None] = (None,)) -> int:
@@ -217,7 +216,7 @@ class Trader:
             self._park(bot, "strategy", f"configuration: {problem}", current)
             return None
         except TookTooLong:
-            self._due[bot.pk] = self.clock.ticks() + HUNG_PAUSE_SECONDS
+            self.turns.pause(bot)
             for instance in [one for one in self.asked if one.bot_id == bot.pk]:
                 del self.asked[instance]
             self._park(bot, "strategy", f"no decision within {DECISION_SECONDS:g} s", current)
