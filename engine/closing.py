@@ -4,7 +4,7 @@ A refused close is asked for again by a new intent; a partial fill leaves a smal
 closes by ticket and never more than the broker's own list shows, so it can't open the opposite side.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +50,11 @@ class AutoClose:
         self.sent = 0
         self._may_go_on = may_go_on
 
-    def run(self, marked: Sequence[Marked]) -> int:
-        """Send what can be sent now, resting orders first, then the largest risk; return how many requests left."""
+    def run(self, marked: Sequence[Marked], value_per_lot: Mapping[str, float]) -> int:
+        """Send what can be sent now, resting orders first, then the largest risk; return how many requests left.
+
+        `value_per_lot` weighs symbols against each other (`risk.domain.exposure.value_per_lot`).
+        """
         if not marked:
             return 0
         self._finish_cycles(marked)
@@ -60,7 +63,7 @@ class AutoClose:
         before = self.sent
         resting = [m for m in marked if m.resting is not None]
         by_identifier = {m.held.identifier: m for m in marked if m.position is not None}
-        positions = largest_risk_first([m.held for m in by_identifier.values()], {}, CLOSES_PER_PASS)
+        positions = largest_risk_first([m.held for m in by_identifier.values()], value_per_lot, CLOSES_PER_PASS)
         for item in (*resting, *(by_identifier[held.identifier] for held in positions)):
             kind = IntentKind.CANCEL if item.resting is not None else IntentKind.CLOSE
             is_busy = (item.order.id, kind) in busy if item.order is not None else _ticket(item) in busy_tickets

@@ -23,7 +23,7 @@ from risk import selectors
 from risk.domain.alarms import Alarm, follow
 from risk.domain.brokertime import broker_wall, in_forex_week
 from risk.domain.calendar import NewsItem
-from risk.domain.exposure import currency_exposure
+from risk.domain.exposure import currency_exposure, value_per_lot
 from risk.domain.guards import evaluate, marked_by, spread_limit
 from risk.domain.peak import CENT_NOISE, Reading
 from risk.domain.readings import Finding, Held, Level, MarketSeen, Seen, Tier, Worth
@@ -105,7 +105,7 @@ class Guards:
         seen, resting = self._see(last)
         self.findings = evaluate(self.settings, seen)
         marked = self._follow(seen, resting, last)
-        return self.closer.run(marked)
+        return self.closer.run(marked, value_per_lot({m.held.symbol for m in marked}, seen.markets))
 
     @property
     def newest_book_at(self) -> datetime | None:

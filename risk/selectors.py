@@ -156,7 +156,8 @@ def realized_since(account_id: int, since: datetime) -> tuple[dict[int, float], 
 def portfolio_drawdown(account_id: int) -> float | None:
     """Return the fall of all accounts of the same currency and money from the sum of their clean peaks, in percent.
 
-    The sum of the peaks is at least the peak of the sums: the guard fires early, never late. None: nothing is known.
+    The sum of the peaks is at least the peak of the sums: the guard fires early, never late. Credits are no equity, as
+    in the peaks. None: nothing is known.
     """
     try:
         account = TradingAccount.objects.get(pk=account_id)
@@ -166,7 +167,8 @@ def portfolio_drawdown(account_id: int) -> float | None:
     peaks = dict(rows.values_list("account_id", "value"))
     worth = dict(AccountMarks.objects.filter(account_id__in=peaks).values_list("account_id", "equity"))
     total = sum(peaks[known] for known in worth)
-    return max(0.0, (total - sum(worth.values())) / total * 100) if total > 0 else None
+    credit = Deal.objects.filter(account_id__in=worth, kind=DealKind.CREDIT).aggregate(net=Sum("profit"))["net"] or 0
+    return max(0.0, (total - sum(worth.values()) + float(credit)) / total * 100) if total > 0 else None
 
 
 def news_around(now: datetime) -> tuple[NewsItem, ...]:

@@ -10,7 +10,7 @@ from accounts import services as account_services
 from accounts.models import AccountRole, TradingAccount, User
 from brokers.factory import open_gateway
 from brokers.mt5.gateway import Mt5Gateway
-from brokers.simulator.account import HEDGING, NETTING, AccountSpec, create_account, demo_symbols
+from brokers.simulator.account import HEDGING, NETTING, AccountSpec, SymbolSetup, create_account, demo_symbols
 from brokers.simulator.feed import FeedSpec
 from brokers.simulator.terminal import SimulatedTerminal
 from brokers.simulator.truth import Truth, read_truth
@@ -37,10 +37,10 @@ class World:
 
     def __init__(
         self, folder: Path, *, balance: float = 10_000.0, past: Sequence[tuple[float, float]] = (), depth: float = 0.0,
-        is_netting: bool = False,
+        is_netting: bool = False, others: Sequence[tuple[SymbolSetup, float]] = (),
     ) -> None:  # fmt: skip
         """Make the world; `past` are (seconds before the start, bid) of ticks that came before it, `depth` usual lots
-        at each price of EURUSD (0: the broker shows none)."""
+        at each price of EURUSD (0: the broker shows none), `others` symbols whose price stands still."""
         self.clock = VirtualClock(START)
         self.ids = SeededIds(7)
         self.ada, self.ben, self.cem = (
@@ -50,11 +50,13 @@ class World:
         self.state_file = folder / "terminal.sqlite"
         before = [(-seconds, bid, round(bid + SPREAD, 5)) for seconds, bid in past]
         script = {"EURUSD": [*sorted(before), (0.0, BID, ASK)]}
+        script |= {one.name: [(0.0, bid, bid)] for one, bid in others}
         mode = NETTING if is_netting else HEDGING
         spec = AccountSpec(
             1001, "pw", "Sim-Server", balance=balance, server_clock="ny+7", margin_mode=mode, investor="look only"
         )
         symbols = [replace(one, depth_lots=depth) if one.name == "EURUSD" else one for one in demo_symbols()]
+        symbols += [one for one, _ in others]
         create_account(self.state_file, spec, symbols, FeedSpec.script(script, anchor=START), clock=self.clock)
         self.account: TradingAccount = account_services.create_account(
             name="Sim", login=1001, server="Sim-Server", password="pw",

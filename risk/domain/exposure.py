@@ -1,7 +1,7 @@
 """What an account holds of each currency, and the order in which closing takes the most risk away."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from brokers.domain import Quote, SymbolSpec
 from risk.domain.readings import Held, MarketSeen
@@ -30,6 +30,13 @@ def add_exposure(found: dict[str, float], signed_lots: float, quote: Quote, spec
     amount = notional(signed_lots, quote, spec)
     found[spec.currency_base] = found.get(spec.currency_base, 0.0) + amount
     found[spec.currency_profit] = found.get(spec.currency_profit, 0.0) - amount
+
+
+def value_per_lot(symbols: Collection[str], markets: Mapping[str, MarketSeen]) -> dict[str, float]:
+    """Return what a lot of each symbol is worth in account currency; one without a quote counts like the largest."""
+    known = {name: notional(1.0, markets[name].quote, markets[name].spec) for name in symbols if name in markets}
+    largest = max(known.values(), default=1.0)
+    return {name: known.get(name, largest) for name in symbols}
 
 
 def largest_risk_first(

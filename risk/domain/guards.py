@@ -12,11 +12,17 @@ from risk.domain.readings import Finding, Held, Level, Seen, Tier
 from risk.domain.settings import GuardSettings, minute_of_day
 
 LEDGER_GRACE_SECONDS = 60.0
+PARTS = (Level.POSITION, Level.CYCLE, Level.BOT)
 Guard = Callable[[GuardSettings, Seen], Iterator[Finding]]
 
 
 def tier_of(settings: GuardSettings, guard: str, figure: float, *, falling: bool = False) -> tuple[Tier, float]:
-    """Return the highest tier whose limit a figure passed, with that limit: above it, or below it when `falling`."""
+    """Return the highest tier whose limit a figure passed, with that limit: above it, or below it when `falling`.
+
+    Raises ValueError when the figure is no number: no comparison with it would ever pass a limit.
+    """
+    if math.isnan(figure):
+        raise ValueError(f"{guard}: its figure is no number")
     found = (Tier.CLEAR, 0.0)
     for tier, (_, limit) in zip((Tier.WARN, Tier.REDUCE, Tier.CLOSE), settings.tiers(guard), strict=True):
         if limit is not None and ((figure < limit) if falling else (figure > limit)):
@@ -75,6 +81,9 @@ def parts(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
     """Watch the loss of each position, cycle and bot, in percent of the balance."""
     base = seen.worth.balance
     if base <= 0:
+        if seen.positions and any(least_limit(settings, level) < math.inf for level in PARTS):
+            text = f"losses can't be told in percent of a balance of {base:.2f}"
+            yield Finding("loss", Level.ACCOUNT, "", Tier.REDUCE, 0.0, 0.0, text)
         return
     cycles, bots = defaultdict(float, seen.cycle_realized), defaultdict(float, seen.bot_realized)
     mildest = least_limit(settings, Level.POSITION)
@@ -104,7 +113,11 @@ def _part(
 def portfolio(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
     """Watch all accounts of the same currency and the same kind of money together, against the sum of their peaks."""
     fall = seen.portfolio_drawdown
+    if least_limit(settings, "portfolio") == math.inf:
+        return
     if fall is None:
+        text = "what all accounts have together is not known yet"
+        yield Finding("portfolio", Level.PORTFOLIO, "", Tier.REDUCE, 0.0, 0.0, text)
         return
     tier, limit = tier_of(settings, "portfolio", fall)
     if tier:
@@ -147,7 +160,10 @@ def _thin_book(least: float, symbol: str, lots: float | None) -> Iterator[Findin
 
 
 def stale_data(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
-    """Stop entries on a symbol without a tick for too long in its session (StaleDataGuard)."""
+    """Stop entries on a symbol without a tick for too long in its session, or without any (StaleDataGuard)."""
+    for symbol in sorted({held.symbol for held in seen.positions} - seen.markets.keys()):
+        text = f"{symbol} is held, and the broker gives no price of it"
+        yield Finding("stale_data", Level.SYMBOL, symbol, Tier.REDUCE, 0.0, settings.stale_seconds, text)
     for symbol, m in seen.markets.items():
         age = (seen.now - m.quote.at).total_seconds()
         if m.in_session and age > settings.stale_seconds:
@@ -180,6 +196,9 @@ def order_rate(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
 def exposure(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
     """Warn of a currency whose net exposure is above its limit (ExposureGuard); the review refuses what would add."""
     if seen.worth.equity <= 0:
+        if seen.positions:
+            text = "there is no equity for what is open"
+            yield Finding("exposure", Level.ACCOUNT, "", Tier.REDUCE, 0.0, settings.max_currency_leverage, text)
         return
     for currency, amount in currency_exposure(seen.positions, seen.markets).items():
         leverage = abs(amount) / seen.worth.equity
