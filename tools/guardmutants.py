@@ -13,6 +13,8 @@ GUARDING = "tests/risk/test_guarding.py"
 SCENARIOS = "tests/risk/test_scenarios.py"
 MARKET = "tests/risk/test_market_scenarios.py"
 GOLIVE = "tests/risk/test_golive.py"
+HIERARCHY = "tests/risk/test_hierarchy.py"
+ALERTS = "tests/risk/test_alerts.py"
 GUARDS_PY, ALARMS_PY, REVIEW_PY = "risk/domain/guards.py", "risk/domain/alarms.py", "risk/domain/review.py"
 PEAK_PY, PROJECTION_PY = "risk/domain/peak.py", "risk/domain/projection.py"
 GUARDING_PY, CLOSING_PY, TRADING_PY = "engine/guarding.py", "engine/closing.py", "engine/trading.py"
@@ -30,6 +32,18 @@ _FOUND = (
     removed("a guard that raises allows exits only", GUARDS_PY,
             'findings = [Finding("broken", Level.ACCOUNT, name, Tier.REDUCE, 0.0, 0.0, text)]',
             f"{PURE}::test_a_guard_that_raises_allows_exits_only_and_the_others_go_on", by="findings = []"),
+    removed("a figure that is no number is an error", GUARDS_PY, "    if math.isnan(figure):\n", FOUND,
+            by="    if False:\n"),
+    removed("losses without a balance allow exits only", GUARDS_PY,
+            "if seen.positions and any(least_limit(settings, level) < math.inf for level in PARTS):", FOUND,
+            by="if not settings:"),
+    removed("what is open without equity allows exits only", GUARDS_PY,
+            '        if seen.positions:\n            text = "there is no equity', FOUND,
+            by='        if not settings:\n            text = "there is no equity'),
+    removed("what is held without a price is told", GUARDS_PY,
+            "sorted({held.symbol for held in seen.positions} - seen.markets.keys())", FOUND, by="()"),
+    removed("an unknown portfolio allows exits only", GUARDS_PY, "    if fall is None:\n", FOUND,
+            by="    if fall is None:\n        return\n"),
     removed("the worst finding counts", GUARDS_PY, "known is None or finding.tier > known.tier",
             f"{PURE}::test_the_worst_finding_about_one_thing_counts", by="True"),
     removed("figures that don't agree allow exits only", GUARDS_PY,
@@ -251,6 +265,16 @@ _PEOPLE = (
             by='    if objection == "never":\n'),
     removed("the paper run is long enough", "risk/services/golive.py", "    if days < needed:\n",
             f"{GOLIVE}::test_real_money_waits_for_paper_run_doctor_and_a_second_person", by="    if days < 0:\n"),
+    removed("who saw a milder alarm has not seen this one", "risk/services/alarms.py",
+            "alarm.tier > before.tier or counts_anew",
+            f"{GUARDING}::test_who_saw_a_warning_has_not_seen_what_became_of_it", by="before.ended_at"),
+    removed("the alert of a closing waits for no digest", "notifications/domain.py",
+            "    if kind in URGENT:\n        return at\n",
+            "tests/notifications/test_domain.py::test_quiet_hours_hold_back_all_but_what_is_urgent"),
+    removed("the alert of a closing passes no queue", "notifications/services.py",
+            "transaction.on_commit(lambda pk=pk: deliver_at_once(pk))",
+            f"{ALERTS}::test_a_countdown_and_a_closing_are_told_before_the_first_close",
+            by="transaction.on_commit(lambda pk=pk: async_task(TASK, pk, cluster=QUEUE))"),
     removed("an unapproved real account has no entries", GUARDING_PY,
             "                hold_back_unapproved(account, at=self.clock.now())\n",
             f"{GOLIVE}::test_the_engine_holds_an_unapproved_real_account_back", by="                pass\n"),
@@ -297,6 +321,15 @@ _SESSION = (
     removed("a marked leg's cycle takes no more", CLOSING_PY,
             "                mark_closing(cycle_id, reason=why, at=self.clock.now())\n",
             f"{GUARDING}::test_a_position_that_a_guard_closes_ends_its_cycle", by="                pass\n"),
+    removed("what is worth most goes first", GUARDING_PY,
+            "value_per_lot({m.held.symbol for m in marked}, seen.markets)",
+            f"{HIERARCHY}::test_what_is_worth_most_is_closed_first_not_what_has_most_lots", by="{}"),
+    removed("a credit is no equity of the portfolio", "risk/selectors.py", " + float(credit)",
+            f"{HIERARCHY}::test_accounts_of_one_currency_and_kind_of_money_are_judged_together"),
+    removed("real and demo money are judged apart", "risk/selectors.py",
+            "account__currency=account.currency, demo=account.demo, account__demo=account.demo",
+            f"{HIERARCHY}::test_accounts_of_one_currency_and_kind_of_money_are_judged_together",
+            by="account__currency=account.currency"),
     removed("resting orders go first", CLOSING_PY,
             "(*resting, *(by_identifier[held.identifier] for held in positions))",
             f"{GUARDING}::test_resting_orders_go_before_positions_and_nothing_goes_without_the_lease",
