@@ -82,13 +82,15 @@ def accepted_marks(account_id: int, keys: Sequence[str]) -> dict[str, str]:
     """Return the mark that each of these keys was last settled with; none when its last row ended otherwise."""
     if not keys:
         return {}
-    rows = (
-        Divergence.objects.filter(account_id=account_id, key__in=keys, state=State.CLOSED)
-        .order_by("key", "-id")
-        .distinct("key")
-        .values_list("key", "mark", "closed_how")
-    )
-    return {key: mark for key, mark, how in rows if how in SETTLED}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT ON (key) key, mark, closed_how FROM reconciliation_divergence
+            WHERE account_id = %s AND key = ANY(%s) AND state = %s ORDER BY key, id DESC
+            """,
+            [account_id, list(keys), State.CLOSED],
+        )
+        return {key: mark for key, mark, how in cursor.fetchall() if how in SETTLED}
 
 
 def _unrecorded(kind: Kind, account_id: int) -> Exists:

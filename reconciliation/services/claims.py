@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max
 
 from accounts.models import User
@@ -52,22 +52,21 @@ def adopt_positions(adoptions: Sequence[Adoption], *, at: datetime, why: str, by
     cycles = {a.cycle.pk: a.cycle for a in adoptions}
     rows = Order.objects.filter(cycle_id__in=cycles).values("cycle_id").annotate(top=Max("level")).order_by()
     levels: dict[int, int] = {row["cycle_id"]: row["top"] for row in rows}
-    identifiers = [a.identifier for a in adoptions]
-    known = {o.identifier: o for o in Order.objects.filter(account_id=account_id, identifier__in=identifiers)}
+    known = _known(account_id, [a.identifier for a in adoptions])
     fresh: list[dict[str, Any]] = []
     orders: list[tuple[int, int]] = []
     for adoption in adoptions:
         cycle = adoption.cycle
         levels[cycle.pk] = levels.get(cycle.pk, -1) + 1
         columns = _columns(adoption.facts, cycle, level=levels[cycle.pk])
-        order = known.get(adoption.identifier)
-        if order is None:
+        pk, ticket, status = known.get(adoption.identifier, (0, 0, ""))
+        if not pk:
             fresh.append({"account_id": account_id, "identifier": adoption.identifier, **columns})
-        elif order.status != OrderStatus.RELEASED:
-            raise ValidationError(f"#{order.ticket} is in the books already ({order.get_status_display().lower()}).")
+        elif status != OrderStatus.RELEASED:
+            raise ValidationError(f"#{ticket} is in the books already ({OrderStatus(status).label.lower()}).")
         else:
-            Order.objects.filter(pk=order.pk).update(**columns)
-            orders.append((order.pk, cycle.pk))
+            Order.objects.filter(pk=pk).update(**columns)
+            orders.append((pk, cycle.pk))
     orders += zip(insert_rows(Order, fresh), (row["cycle_id"] for row in fresh), strict=True)
     text, by_id = why[:300], by.pk if by is not None else None
     insert_rows(
@@ -78,6 +77,16 @@ def adopt_positions(adoptions: Sequence[Adoption], *, at: datetime, why: str, by
         ],
     )
     return [order for order, _ in orders]
+
+
+def _known(account_id: int, identifiers: list[int]) -> dict[int, tuple[int, int, str]]:
+    """Find orders by the identifiers of positions: key, ticket and status."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT identifier, id, ticket, status FROM orders_order WHERE account_id = %s AND identifier = ANY(%s)",
+            [account_id, identifiers],
+        )
+        return {identifier: (pk, ticket, status) for identifier, pk, ticket, status in cursor.fetchall()}
 
 
 def _columns(facts: Mapping[str, Any], cycle: Cycle, *, level: int) -> dict[str, Any]:
