@@ -6,18 +6,14 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from accounts.models import AccountSnapshot, TradingAccount, User
+from accounts.models import TradingAccount, User
 from events.audit import record_change
+from orders.selectors import paper_run
 from risk.models import LiveRequest
 from risk.services.blocks import lift_cause, raise_block
 
 CAUSE = "not approved for real money"
 DOCTOR_AGE_MAX = timedelta(days=1)
-
-
-def paper_days(account: TradingAccount) -> int:
-    """Count the days on which an engine ran a demo account, by its snapshots."""
-    return AccountSnapshot.objects.filter(account=account).dates("at", "day").count()
 
 
 def doctor_objection(account: TradingAccount, at: datetime) -> str | None:
@@ -29,15 +25,21 @@ def doctor_objection(account: TradingAccount, at: datetime) -> str | None:
     return f"the doctor blocks: {blocking[0]['name']}: {blocking[0]['found']}" if blocking else None
 
 
-def _check_paper(paper: TradingAccount | None) -> None:
+def _check_paper(account: TradingAccount, paper: TradingAccount | None) -> str:
+    """Refuse a paper run that is of another account, too short, or without a trade; say in words what it has shown."""
     needed = settings.LIVE_PAPER_DAYS
-    if needed == 0:
-        return
+    if needed == 0 and paper is None:
+        return "no paper run"
     if paper is None or not paper.demo:
-        raise ValidationError(f"Name the demo account of the paper run of {needed} days.", code="paper")
-    days = paper_days(paper)
-    if days < needed:
-        raise ValidationError(f"{paper.name} has run on {days} days; {needed} are needed first.", code="paper")
+        raise ValidationError(f"Name the paper or demo account of the paper run of {needed} days.", code="paper")
+    if paper.is_paper and paper.source_id != account.pk:
+        raise ValidationError(f"{paper.name} ran at the prices of another account than {account.name}.", code="paper")
+    run = paper_run(paper.pk)
+    if run.days < needed:
+        raise ValidationError(f"{paper.name} has run on {run.days} days; {needed} are needed first.", code="paper")
+    if needed and not run.trades:
+        raise ValidationError(f"{paper.name} has closed no trade: its run has shown nothing.", code="paper")
+    return f"{run.days} days and {run.trades} closed trades on {paper.name}"
 
 
 @transaction.atomic
@@ -53,11 +55,12 @@ def ask_live(
         raise ValidationError("A demo account needs no approval; what it is pinned to never changes.", code="demo")
     if not reason.strip():
         raise ValidationError("Say what the paper run has shown.", code="reason")
-    _check_paper(paper)
+    shown = _check_paper(account, paper)
     if LiveRequest.objects.filter(account=account, ended_at=None).exists():
         raise ValidationError("It was asked before and waits for an answer, or is approved.", code="again")
     request = LiveRequest.objects.create(account=account, paper=paper, reason=reason[:300], asked_by=by, asked_at=at)
-    _tell(request, "LIVE_ASKED", f"{by.get_username()} asks to trade real money on {account.name}: {reason}", by, at)
+    text = f"{by.get_username()} asks to trade real money on {account.name} after {shown}: {reason}"
+    _tell(request, "LIVE_ASKED", text, by, at)
     return request
 
 
@@ -78,11 +81,11 @@ def approve_live(*, request_id: int, reason: str, by: User, at: datetime) -> Liv
     objection = doctor_objection(request.account, at)
     if objection is not None:
         raise ValidationError(f"{request.account.name}: {objection}.", code="doctor")
-    _check_paper(request.paper)
+    shown = _check_paper(request.account, request.paper)
     request.approved_at, request.approved_by, request.approve_reason = at, by, reason[:300]
     request.save(update_fields=["approved_at", "approved_by", "approve_reason"])
     lift_cause(account_id=request.account_id, cause=CAUSE, why=f"approved by {by.get_username()}", at=at)
-    text = f"{by.get_username()} agreed that {request.account.name} trades real money: {reason}"
+    text = f"{by.get_username()} agreed that {request.account.name} trades real money after {shown}: {reason}"
     _tell(request, "LIVE_APPROVED", text, by, at)
     return request
 

@@ -105,6 +105,11 @@ class Desk:
                 account=self.account, at=AT - timedelta(days=n), balance=1, equity=1, margin=0, margin_level=0,
                 positions=0, total_open_volume=0,
             )  # fmt: skip
+        Order.objects.create(
+            account=self.account, ticket=8, identifier=8, symbol="EURUSD", side="buy", status="closed", volume=0,
+            volume_initial=LOTS, price_open=Decimal("1.1"), price_close=Decimal("1.2"), close_reason="target",
+            opened_at=AT, closed_at=AT,
+        )  # fmt: skip
         real = accounts.create_account(name="Real", login=1009, server="Live", at=AT, demo=False)
         EngineState.objects.create(account=real, doctor=[], examined_at=AT)
         return int(real.pk)

@@ -10,7 +10,9 @@ from accounts.admin.forms import AccountForm
 from accounts.models import AccountSnapshot, TradingAccount
 from accounts.services import create_account
 from engine.models import EngineState
-from risk.models import Block
+from events.models import Event
+from orders.models import Order
+from risk.models import Block, LiveRequest
 from risk.services.golive import CAUSE, approve_live, ask_live, end_live, hold_back_unapproved
 from tests.world import START, World
 
@@ -21,12 +23,20 @@ def real(world: World, settings: Any) -> TradingAccount:
     return create_account(name="Real", login=9, server="Live-Server", at=START, by=world.ada, demo=False)
 
 
-def ran(account: TradingAccount, days: int) -> None:
-    for n in range(days):
+def ran(account: TradingAccount, *days_ago: int) -> None:
+    for days in days_ago:
         AccountSnapshot.objects.create(
-            account=account, at=START - timedelta(days=n + 1), balance=1, equity=1, margin=0, margin_level=0,
+            account=account, at=START - timedelta(days=days), balance=1, equity=1, margin=0, margin_level=0,
             positions=0, total_open_volume=0,
         )  # fmt: skip
+
+
+def traded(world: World) -> None:
+    """Let the demo account close a trade."""
+    world.bot()
+    world.run(3)
+    world.move(12, run=5)
+    assert Order.objects.filter(account=world.account, status="closed").exists()
 
 
 def examined(account: TradingAccount, grade: str) -> None:
@@ -42,14 +52,13 @@ def blocked(account: TradingAccount) -> bool:
 def test_real_money_waits_for_paper_run_doctor_and_a_second_person(world: World, real: TradingAccount) -> None:
     assert blocked(real)
     assert not blocked(world.account)
-    ran(world.account, 2)
+    traded(world)
+    ran(world.account, 1)
     with pytest.raises(ValidationError, match="2 days; 3 are needed"):
         ask_live(account=real, paper=world.account, reason="well", by=world.ada, at=START)
-    with pytest.raises(ValidationError, match="Name the demo account"):
+    with pytest.raises(ValidationError, match="Name the paper or demo account"):
         ask_live(account=real, paper=None, reason="well", by=world.ada, at=START)
-    AccountSnapshot.objects.create(
-        account=world.account, at=START, balance=1, equity=1, margin=0, margin_level=0, positions=0, total_open_volume=0
-    )
+    ran(world.account, 2)
     asked = ask_live(account=real, paper=world.account, reason="well", by=world.ada, at=START)
     with pytest.raises(ValidationError, match="asked before"):
         ask_live(account=real, paper=world.account, reason="well", by=world.ada, at=START)
@@ -69,6 +78,30 @@ def test_real_money_waits_for_paper_run_doctor_and_a_second_person(world: World,
         approve_live(request_id=asked.pk, reason="fine", by=world.ben, at=START)
     end_live(request_id=asked.pk, reason="holiday", by=world.ada, at=START)
     assert blocked(real)
+
+
+def test_a_paper_run_is_of_the_account_that_goes_live_and_has_traded(world: World, real: TradingAccount) -> None:
+    def on_paper(source: TradingAccount, login: int) -> TradingAccount:
+        made = create_account(
+            name=f"Paper {login}", broker="paper", login=login, server="", source=source, at=START, by=world.ada
+        )
+        ran(made, 1, 2, 3)
+        return made
+
+    own, other = on_paper(real, 91), on_paper(world.account, 92)
+    for paper, said in ((other, "another account than Real"), (own, "has closed no trade")):
+        with pytest.raises(ValidationError, match=said):
+            ask_live(account=real, paper=paper, reason="well", by=world.ada, at=START)
+    traded(world)
+    Order.objects.update(account=own)
+    ask_live(account=real, paper=own, reason="well", by=world.ada, at=START)
+    assert "after 3 days and 1 closed trades on Paper 91" in Event.objects.get(kind="LIVE_ASKED").text
+    # What does not hold any more when it is agreed is no paper run
+    Order.objects.update(account=world.account)
+    examined(real, "pass")
+    real.refresh_from_db()
+    with pytest.raises(ValidationError, match="has closed no trade"):
+        approve_live(request_id=LiveRequest.objects.get().pk, reason="fine", by=world.ben, at=START)
 
 
 def test_a_site_of_one_person_may_say_so(world: World, real: TradingAccount, settings: Any) -> None:
