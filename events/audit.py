@@ -110,7 +110,9 @@ def _append(entry: AuditEntry) -> AuditEntry:
     entry.previous_hash = newest.hash if newest else ""
     entry.hash = hash_of(entry)
     entry.save(force_insert=True)
-    log.info("chain %s #%d %s: %s", entry.account_id or 0, entry.sequence, entry.hash, entry.text)
+    head = (entry.account_id or 0, entry.sequence, entry.hash, entry.text)
+    # What is taken back was never part of the chain, and the log's heads must be the chain's
+    transaction.on_commit(lambda: log.info("chain %s #%d %s: %s", *head))
     return entry
 
 
