@@ -28,6 +28,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Accounts", "account_balance", "accounts_tradingaccount"),
             ("Statistics", "query_stats", "statistics"),
             ("Backtests", "science", "backtesting_backtest"),
+            ("Parity", "balance", "backtesting_parityreport"),
         ),
     ),
     (

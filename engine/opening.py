@@ -13,6 +13,8 @@ from brokers.paper.gateway import PaperAccount, PaperGateway, paper_gateway
 from core.clock import Clock
 from marketdata.candlestore import CandleStore
 from marketdata.quotes import Market
+from marketdata.selectors import tick_store
+from marketdata.tickstore import TickRecorder
 
 
 def gateway_of(account: TradingAccount, clock: Clock, *, is_for_reading: bool = False) -> Gateway:
@@ -69,4 +71,5 @@ def market_of(account_id: int, gateway: Gateway, clock: Clock) -> Market:
         store=CandleStore(Path(settings.VAR_DIR) / "candles"),
         source=TradingAccount.objects.values_list("server", flat=True).get(pk=account_id),
         quote_valid=timedelta(seconds=settings.QUOTE_SECONDS),
+        recorder=TickRecorder(tick_store(account_id), clock) if settings.TICKS_DAYS else None,
     )

@@ -205,6 +205,7 @@ class AccountSession:
         try:
             self._look_last()
             self.signals.store_all()
+            self.market.close()
             self._write_state(status=EngineState.Status.STOPPED, error_message="")
             with fenced(self.gate):
                 record(

@@ -52,10 +52,11 @@ class SeriesId:
     @property
     def folder(self) -> str:
         """Return the series' folder below the store; other characters than letters and digits are written as codes."""
-        return "/".join((_safe(self.source), _safe(self.symbol), str(self.seconds)))
+        return "/".join((safe_name(self.source), safe_name(self.symbol), str(self.seconds)))
 
 
-def _safe(text: str) -> str:
+def safe_name(text: str) -> str:
+    """Return a text as the name of a file or folder; other characters than letters, digits, _ and - become codes."""
     coded = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else f".{ord(c):x}." for c in text)
     if not SAFE.fullmatch(coded):
         raise ValueError(f"{text[:40]!r} can't name a series")

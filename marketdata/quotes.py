@@ -9,6 +9,7 @@ from core.clock import Clock
 from marketdata.candlecache import SECONDS, CandleCache
 from marketdata.candlestore import CandleStore
 from marketdata.indications import average_true_range
+from marketdata.tickstore import TickRecorder
 
 QUOTE_VALID = timedelta(seconds=5)
 SPEC_VALID = timedelta(minutes=1)
@@ -28,25 +29,39 @@ class Market:
         store: CandleStore | None = None,
         source: str = "",
         quote_valid: timedelta = QUOTE_VALID,
+        recorder: TickRecorder | None = None,
     ) -> None:
+        """`recorder` keeps every price that is read, for the parity meter."""
         self._gateway = gateway
         self._clock = clock
         self._quote_valid = quote_valid
         self._history = CandleCache(gateway, clock, store=store, source=source)
         self._specs: dict[str, tuple[datetime, SymbolSpec]] = {}
+        self._recorder = recorder
         self.quotes: dict[str, Quote] = {}
+
+    def close(self) -> None:
+        """Write what is recorded and not on disk yet."""
+        if self._recorder is not None:
+            self._recorder.flush()
+
+    def _read(self, symbol: str) -> Quote:
+        quote = self._gateway.quote(symbol)
+        if self._recorder is not None:
+            self._recorder.take(quote)
+        return quote
 
     def refresh(self, symbols: Iterable[str]) -> dict[str, Quote]:
         """Read the latest quote of each symbol. Raises ReadError."""
         for symbol in symbols:
-            self.quotes[symbol] = self._gateway.quote(symbol)
+            self.quotes[symbol] = self._read(symbol)
         return self.quotes
 
     def quote(self, symbol: str) -> Quote:
         """Return a quote read lately (S2: BID_ASK_EXPIRATION_IN_SECONDS, 5 s), reading it when older."""
         known = self.quotes.get(symbol)
         if known is None or self._clock.now() - known.at > self._quote_valid:
-            known = self.quotes[symbol] = self._gateway.quote(symbol)
+            known = self.quotes[symbol] = self._read(symbol)
         return known
 
     def spec(self, symbol: str) -> SymbolSpec:

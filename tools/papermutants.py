@@ -1,9 +1,10 @@
-"""The safety lines of paper accounts, and what takes their place."""
+"""The safety lines of paper accounts and of the parity meter, and what takes their place."""
 
 from tools.mutant import Mutant, removed
 
 SESSION = "tests/engine/test_paper.py"
 GATEWAY = "tests/brokers/paper/test_gateway.py"
+PARITY = "tests/backtesting/test_parity.py"
 
 PAPER_MUTANTS: tuple[Mutant, ...] = (
     removed(
@@ -46,5 +47,26 @@ PAPER_MUTANTS: tuple[Mutant, ...] = (
         "            first = self._fill_gap(quote.symbol, before, now)",
         f"{GATEWAY}::test_a_killed_process_finds_its_positions_and_what_the_market_did_meanwhile",
         by="            pass",
+    ),
+    removed(
+        "a drift above the limit is told", "backtesting/parity/measuring.py",
+        "    if report.is_over and not before:", f"{PARITY}::test_what_a_guard_costs_is_told_and_raises_an_alert",
+        by="    if False:",
+    ),
+    removed(
+        "what a session sees is recorded", "marketdata/quotes.py",
+        "            self._recorder.take(quote)", f"{PARITY}::test_a_calm_day_has_no_drift",
+        by="            pass",
+    ),
+    removed(
+        "what a block held back is the guard's", "backtesting/parity/books.py",
+        "        standing = _causes(held, symbol, at)",
+        f"{PARITY}::test_what_a_guard_costs_is_told_and_raises_an_alert",
+        by="        standing: set[Cause] = set()",
+    ),
+    removed(
+        "the causes add up", "backtesting/parity/domain.py",
+        "    parts[rest] += (live.net - ideal.net) - sum(parts.values())",
+        "tests/backtesting/test_parity_split.py::test_every_leg_is_counted_once_and_the_causes_add_up",
     ),
 )  # fmt: skip

@@ -103,6 +103,8 @@ class Env(BaseSettings):
         14, ge=0, le=365, description="Days that a demo account must have run before another one goes live; 0: none."
     )
     paper_commission_per_lot: float = Field(3.5, ge=0, le=1000, description="Commission of paper, a lot and deal.")
+    trading_ticks_days: int = Field(14, ge=0, le=366, description="Days of seen ticks kept, for parity; 0: none.")
+    trading_parity_limit: float = Field(0.5, ge=0, le=100, description="Daily drift of a bot, % of balance: an alert.")
     trading_host_name: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,60}$",

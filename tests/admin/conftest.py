@@ -12,7 +12,8 @@ from accounts import services as account_services
 from accounts.adminkit import CLOCK
 from accounts.models import AccountSnapshot, ApiRequest, LoginSession, ServerOffset, TradingAccount, User
 from accounts.tokens import create_token
-from backtesting.models import Backtest
+from backtesting.models import Backtest, ParityReport
+from backtesting.parity.domain import Cause
 from core.ids import SystemIds
 from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
@@ -207,6 +208,18 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
     ThresholdRule.objects.create(account=account, symbol="EURUSD")
     AccountCheck.objects.create(account=account, checked_at=AT)
     Backtest.objects.create(config=bot.config, status="failed", error="no history", source="x", created_at=AT)
+    ParityReport.objects.create(
+        bot=bot, day=AT.date(), status="measured", config=bot.config, begin=AT, end=AT, measured_at=AT, live_legs=1,
+        live_net="-12.30", replay_net="0", drift="-12.30", limit="5", is_over=True,
+        causes={cause: -12.3 if cause == "gap" else 0.0 for cause in Cause},
+        rows=[
+            {
+                "symbol": "EURUSD", "side": "buy", "level": 0, "volume": 0.1, "drift": -12.3, "parts": {"gap": -12.3},
+                "live": {"at": AT.timestamp(), "open": 1.1, "close": None, "closed_at": None, "net": -12.3},
+                "replay": None,
+            }
+        ],
+    )  # fmt: skip
     raise_block(account_id=account.pk, bot_id=bot.pk, cause="person", reason="news at 14:30", at=AT)
     fill_risk(account, bot)
     fill_signals(bot)

@@ -14,7 +14,7 @@ from django_q.models import OrmQ
 
 from backtesting import services
 from backtesting.domain import Asked, Cancelled
-from backtesting.models import Backtest
+from backtesting.models import Backtest, ParityReport
 from backtesting.sources import from_candles, from_files, recorded_span
 from core.clock import VirtualClock
 from marketdata.candlefile import Candles
@@ -337,3 +337,18 @@ def test_a_replay_that_takes_too_long_for_a_page_is_a_jobs_work(
     monkeypatch.setattr("backtesting.admin.trying.SECONDS_MAX", -1.0)
     text = tried(as_("mia"), bot)
     assert f"{ADD}?bot={bot.pk}" in text
+
+
+def test_parity_shows_each_bots_day_and_why(desk: Desk, as_: Callable[..., Client]) -> None:
+    client, parity = as_("ada"), reverse("admin:backtesting_parityreport_changelist")
+    seen = client.get(parity).content.decode()
+    assert "Above the limit" in seen
+    assert "Gap" in seen
+    row = ParityReport.objects.get()
+    page = client.get(reverse("admin:backtesting_parityreport_change", args=(row.pk,))).content.decode()
+    for text in ("above the limit of 5.00", "12.30", "Nobody looked", "buy 0.1 EURUSD, level 0", "DEMO"):
+        assert text in page, text
+    ParityReport.objects.update(status="skipped", note="EURUSD: no ticks were recorded on that day")
+    assert "no ticks were recorded" in client.get(parity).content.decode()
+    ParityReport.objects.all().delete()
+    assert "Nothing is measured yet" in client.get(parity).content.decode()

@@ -45,6 +45,7 @@ FACTS = {
     "manualposition",
     "newsevent",
     "notsent",
+    "parityreport",
 }
 OF_NO_ACCOUNT = {
     "loginsession",

@@ -1,0 +1,1 @@
+"""The parity meter: what a bot did on a day, against a replay of that day, and why they differ."""
