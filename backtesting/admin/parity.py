@@ -91,8 +91,8 @@ class ParityAdmin(FactAdmin[ParityReport]):
     @display(description="State", label=STATES)
     def state(self, report: ParityReport) -> tuple[str, str]:
         if report.status == ParityReport.Status.SKIPPED:
-            return "waiting", "Not measured"
-        return ("danger", "Above the limit") if report.is_over else ("success", "Within the limit")
+            return "pending", "Not measured"
+        return ("error", "Above the limit") if report.is_over else ("healthy", "Within the limit")
 
     @display(description="Legs live / replay")
     def legs(self, report: ParityReport) -> str:

@@ -344,7 +344,7 @@ def test_parity_shows_each_bots_day_and_why(desk: Desk, as_: Callable[..., Clien
     seen = client.get(parity).content.decode()
     assert "Above the limit" in seen
     assert "Gap" in seen
-    row = ParityReport.objects.get()
+    row = ParityReport.objects.get(bot=desk.bot)
     page = client.get(reverse("admin:backtesting_parityreport_change", args=(row.pk,))).content.decode()
     for text in ("above the limit of 5.00", "12.30", "Nobody looked", "buy 0.1 EURUSD, level 0", "DEMO"):
         assert text in page, text
