@@ -13,6 +13,7 @@ from brokers.gateway import BrokerError
 from brokers.sendjournal import SendJournal
 from core.clock import Clock
 from core.ids import Ids
+from engine.database import replace_broken
 from engine.gate import SendGate
 from engine.lease import HeldLease
 from engine.models import EngineState
@@ -114,8 +115,7 @@ class AccountThread(threading.Thread):
             self.stepping_since = self._clock.ticks()
             delay = session.step()
             self.stepping_since = None
-            # A connection that broke is replaced at the next query, and only then
-            connection.close_if_unusable_or_obsolete()
+            replace_broken()
             asked = self._woken.wait(min(delay, LONGEST_NAP_SECONDS))
             self._woken.clear()
             if asked or self._clock.ticks() - looked_at >= LONGEST_NAP_SECONDS:
@@ -141,7 +141,7 @@ class AccountThread(threading.Thread):
             try:
                 self._lease.renew()
             except DatabaseError:
-                connection.close_if_unusable_or_obsolete()
+                replace_broken()
             self._woken.wait(min(left, RESTART_PAUSE_SECONDS))
             self._woken.clear()
 
@@ -150,7 +150,7 @@ class AccountThread(threading.Thread):
         try:
             show_failure(self._gate(), message, at=self._clock.now())
         except DatabaseError:
-            connection.close_if_unusable_or_obsolete()
+            replace_broken()
 
     def _gate(self) -> SendGate:
         journal = SendJournal(self._var_dir / "journal" / f"account-{self.account_id}")

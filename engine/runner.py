@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, connections
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -19,6 +19,7 @@ from brokers.factory import needs_own_process
 from core.clock import Clock
 from core.ids import Ids
 from engine.accountthread import AccountThread
+from engine.database import replace_broken
 from engine.lease import HeldLease
 from engine.models import EngineProcess
 from engine.registry import live_runner_count, process_name, register
@@ -64,7 +65,7 @@ class Runner:
                 why = "asked to stop" if asked else ""
             except DatabaseError as problem:
                 log.warning("runner: the database is away, trying again: %s", problem)
-                connection.close_if_unusable_or_obsolete()
+                replace_broken()
             if self._is_orphan():
                 why = "its cluster is gone"
             elif stuck := self._stuck():

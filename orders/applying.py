@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from brokers.domain import OrderState, PendingOrder, Position
+from brokers.domain import PendingOrder, Position
 from brokers.gateway import Gateway
 from events import live
 from events.services import record
 from orders.adopting import adopt, report_foreign
 from orders.booking import book_figures, import_deals
 from orders.comparing import Findings
-from orders.domain import Closure, Fill, KnownIntent, KnownOrder, closure_of, fill_of
+from orders.domain import Closure, Fill, KnownIntent, KnownOrder, closure_of, ended_of, fill_of_ended
 from orders.gate import Gate, fenced
 from orders.models import CloseReason, IntentKind, IntentState, Order, OrderIntent, OrderStatus
 from orders.sending import take_in
@@ -200,17 +200,15 @@ def _verify_resting(order: KnownOrder, *, gateway: Gateway, gate: Gate, at: date
     Without that it stays. What was filled and closed again between two looks is opened here; the next pass finds it
     missing and closes it by its deals.
     """
-    history = gateway.order_history(at - timedelta(days=30), at + timedelta(days=1))
-    ended = next((h for h in history if h.ticket == order.ticket), None)
-    if ended is None or ended.state is OrderState.WORKING:
+    ended = ended_of(gateway.order_history(at - timedelta(days=30), at + timedelta(days=1)), order.ticket)
+    if ended is None:
         return
     deals = gateway.deals_of(ended.position_id or order.identifier)
-    fill = fill_of(deals, side=order.side, order=order.ticket)
-    was_filled = ended.state in (OrderState.FILLED, OrderState.PARTIAL) or ended.volume - ended.volume_left > 1e-8
-    if fill is None and was_filled:
+    fill = fill_of_ended(ended, deals, side=order.side, at=at)
+    if fill is None:
         return
     with fenced(gate):
-        if fill is not None:
+        if fill.volume:
             import_deals(gate.account_id, deals)
             when = (ended.done_at, ended.server_offset)
             _fill(order, fill, ticket=order.ticket, opened=when, gate=gate, at=at)

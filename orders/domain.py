@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from brokers.domain import Deal as BrokerDeal
-from brokers.domain import DealEntry, Reason
+from brokers.domain import DealEntry, HistoricOrder, OrderState, Reason
 
 SEND_DEADLINE = timedelta(seconds=10)
 SETTLE = timedelta(seconds=60)
@@ -163,6 +163,26 @@ def fill_of(deals: Iterable[BrokerDeal], *, side: str, token: str = "", order: i
     volume = sum(deal.volume for deal, _ in mine)
     price = sum(deal.volume * deal.price for deal, _ in mine) / volume
     return Fill(mine[-1][0].position_id, round(volume, 8), round(sum(lots for _, lots in mine), 8), price)
+
+
+def ended_of(history: Iterable[HistoricOrder], ticket: int) -> HistoricOrder | None:
+    """Find how an order ended, however often and in whatever order it is told; None while it isn't."""
+    told = (h for h in history if h.ticket == ticket and h.state is not OrderState.WORKING)
+    return max(told, key=lambda h: (h.done_at, -h.volume_left), default=None)
+
+
+def fill_of_ended(ended: HistoricOrder, deals: Iterable[BrokerDeal], *, side: str, at: datetime) -> Fill | None:
+    """Say what was filled of a resting order that ended, 0 lots when nothing was; None while its deals don't tell.
+
+    `deals` are those of the position that it met. Fewer lots than its history says count only after the settle time:
+    a part may have gone into positions that have another identifier.
+    """
+    fill = fill_of(deals, side=side, order=ended.ticket)
+    lots = ended.volume - ended.volume_left
+    if fill is None:
+        was_filled = ended.state in (OrderState.FILLED, OrderState.PARTIAL) or lots > VOLUME_NOISE
+        return None if was_filled else Fill(0, 0.0, 0.0, 0.0)
+    return fill if fill.volume >= lots - VOLUME_NOISE or at - ended.done_at >= SETTLE else None
 
 
 def proof_of(deals: Iterable[BrokerDeal], *, token: str, side: str, opens: bool) -> BrokerDeal | None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import fasteners
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
 from core.clock import Clock
 from core.ids import Ids
+from engine.database import replace_broken
 from engine.models import EngineProcess
 from engine.registry import Registration, process_name, register
 from engine.supervisor.care import Limits, RunnerCare
@@ -115,7 +116,7 @@ class Supervisor:
                     return
             except DatabaseError as problem:
                 log.warning("the database is away, trying again: %s", problem)
-                connection.close_if_unusable_or_obsolete()
+                replace_broken()
                 self._care.forget()
             self._stop.wait(LOOK_SECONDS)
 

@@ -99,7 +99,7 @@ def test_a_runner_that_does_not_end_when_asked_is_ended(
     assert sleeper.wait(5) is not None
 
 
-@pytest.mark.requirement("S2-27")
+@pytest.mark.requirement("S2-27", "S0-82")
 @pytest.mark.parametrize("grown", [{"rss_bytes": 2_000}, {"handles": 200}])
 def test_a_runner_that_has_grown_makes_room_for_another(
     clock: VirtualClock, sleeper: "subprocess.Popen[bytes]", grown: dict[str, int]

@@ -64,7 +64,7 @@ def test_a_job_that_works_again_closes_its_circuit(clock: VirtualClock) -> None:
     assert job.last_error == ""
 
 
-@pytest.mark.requirement("S4-03")
+@pytest.mark.requirement("S4-03", "S0-82")
 def test_an_overrun_is_counted_and_not_run_twice(clock: VirtualClock) -> None:
     job = Job("slow", 0.5, lambda: clock.advance(1.2))
     loop = loop_of(clock, job)

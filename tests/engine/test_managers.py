@@ -1,12 +1,31 @@
-"""The two managers of an account: whose they are, when they run, and what they load (S0)."""
+"""The two managers of an account: whose they are, when they run, what they load, and what they cost (S0)."""
+
+import gc
+import re
+import tracemalloc
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import get_commands
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from benchmarks.passes import START, build
+from brokers.sendjournal import SendJournal
+from core.clock import VirtualClock
+from cycles.manager import CyclesManager
 from cycles.models import Cycle
-from orders.models import Order
+from engine.gate import SendGate
+from engine.lease import HeldLease
+from events.models import Event
+from orders.manager import OrdersManager
+from orders.models import AccountMarks, Order
 from orders.selectors import known_orders
+from risk.models import Block
 from tests.world import World
+from tradingsite.env import Env
 
 DOCUMENTED = {"orders": 0.5, "cycles": 1.0, "integrity": 30.0, "reconciliation": 10.0, "heartbeat": 60.0}
 
@@ -60,3 +79,95 @@ def test_orders_are_loaded_by_account_and_state_and_cycles_on_demand(world: Worl
     world.by_hand().Close("EURUSD")
     world.run(3)
     assert known_orders(world.account.pk) == ()
+
+
+@pytest.mark.requirement("S0-83", "S0-84", "S0-85")
+def test_hundreds_of_orders_in_fifty_cycles_are_followed_with_few_statements_and_kept_nowhere(
+    transactional_db: None, tmp_path: Path
+) -> None:
+    clock = VirtualClock(START)
+    terminal, gateway, account = build(tmp_path, 500, clock)
+    lease = HeldLease.acquire(account.pk, "test", clock=clock)
+    assert lease is not None
+    gate = SendGate(lease, SendJournal(tmp_path / "journal"), clock)
+    orders = OrdersManager(gateway=gateway, gate=gate, clock=clock)
+    cycles = CyclesManager(gate=gate, clock=clock, orders_manager=orders)
+
+    def look(pips: int) -> int:
+        clock.advance(0.5)
+        bid = round(1.1 + pips * 0.0001, 5)
+        terminal.push_tick("EURUSD", bid, round(bid + 0.0001, 5))
+        with CaptureQueriesContext(connection) as seen:
+            orders.run()
+            cycles.run()
+        return len(seen)
+
+    for pips in range(10):
+        look(pips)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        statements = [look(pips) for pips in range(10, 40)]
+        connection.queries_log.clear()
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert max(statements) < 30
+    assert kept < 1_000_000
+    assert cycles.get_cycle_statistics()["total_active_cycles"] == 50
+    marks, book = AccountMarks.objects.get(account=account), gateway.book()
+    assert len(marks.profits) == 500
+    assert sum(marks.profits) == pytest.approx(sum(p.profit for p in book.positions))
+    assert marks.seq == 40
+
+
+@pytest.mark.requirement("S0-89")
+def test_errors_beyond_the_threshold_are_an_alert_and_stop_entries(world: World) -> None:
+    world.bot()
+    world.run(3)
+    world.terminal.faults.none_from("positions_get", 10_000)
+    world.run(60)
+    assert Block.objects.filter(cause="circuit", lifted_at=None).exists()
+    alert = Event.objects.filter(text__startswith="No new entries (circuit)").latest("id")
+    assert "orders: ReadError" in alert.text
+    assert alert.level in ("warning", "error")
+    world.terminal.faults.armed.clear()
+    world.run(70)
+    assert not Block.objects.filter(cause="circuit", lifted_at=None).exists()
+
+
+@pytest.mark.requirement("S0-90")
+def test_a_slow_database_is_seen_in_the_health(world: World) -> None:
+    world.run(3)
+    queries = world.session.monitor.queries
+
+    def health() -> str:
+        return next(c.health for c in world.session.components() if c.name == "database")
+
+    asked = queries.samples.count
+    world.run(1)
+    assert queries.samples.count > asked
+    seen = [health()]
+    for seconds in (1.5, 3.0):
+        for _ in range(100):
+            queries.samples.add(seconds * 1000)
+        seen.append(health())
+    assert seen == ["healthy", "degraded", "unhealthy"]
+
+
+SYMPTOMS = (
+    "many suspicious orders", "slow updates", "memory grows", "a cycle is missing", "profits differ",
+    "an integrity check finds something",
+)  # fmt: skip
+
+
+@pytest.mark.requirement("S0-102", "S0-103")
+def test_the_help_names_every_symptom_and_only_what_exists() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    shown = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
+    for symptom in SYMPTOMS:
+        assert any(symptom in one for one in shown), symptom
+    assert set(re.findall(r"manage\.py (\w+)", text)) <= set(get_commands())
+    known: Any = {name.upper() for name in Env.model_fields}
+    assert set(re.findall(r"`([A-Z]+_[A-Z_]+)`", text)) <= known

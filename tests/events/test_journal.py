@@ -64,6 +64,7 @@ def test_an_event_is_a_fact(desk: Desk) -> None:
         Event.objects.filter(pk=event.pk).delete()
 
 
+@pytest.mark.requirement("S0-97")
 def test_the_newest_events_of_the_accounts_asked_for(desk: Desk) -> None:
     other = build_desk(name="Other", login=2002)
     for text, account in (("first", desk.account), ("elsewhere", other.account), ("second", desk.account)):

@@ -151,6 +151,7 @@ def test_a_missing_database_is_said_in_one_line(site_environment: dict[str, str]
     assert len(refused.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.requirement("S0-86")
 def test_an_idle_runner_stays_small(engine: Engine) -> None:
     engine.until_it_trades_on()
     rss = psutil.Process(engine.holder_pid()).memory_info().rss

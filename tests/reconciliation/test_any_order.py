@@ -11,11 +11,23 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from brokers.domain import Book, Deal, DealEntry, DealKind, PendingOrder, Position, Reason, Side
+from brokers.domain import (
+    Book,
+    Deal,
+    DealEntry,
+    DealKind,
+    HistoricOrder,
+    OrderKind,
+    OrderState,
+    PendingOrder,
+    Position,
+    Reason,
+    Side,
+)
 from brokers.gateway import ReadError
 from orders.booking import book_figures, import_deals
 from orders.comparing import compare, intent_of
-from orders.domain import KnownIntent, KnownOrder, closure_of, comment_of, fill_of
+from orders.domain import KnownIntent, KnownOrder, closure_of, comment_of, ended_of, fill_of, fill_of_ended
 from orders.models import Deal as DealRow
 from orders.models import Order
 from reconciliation.domain import Expected, Finding, Thresholds, confirmed
@@ -94,12 +106,20 @@ def told(draw: st.DrawFn) -> Told:
             )
         )  # fmt: skip
     positions = list({p.identifier: p for p in positions}.values())
+    resting = [
+        PendingOrder(
+            draw(st.sampled_from([number, number + 30])), draw(st.sampled_from(SYMBOLS)), draw(SIDES), OrderKind.LIMIT,
+            draw(LOTS), draw(PRICES), draw(STOPS), 0.0, 7, comment_of(token) if token else "", AT,
+        )
+        for number, token in enumerate(draw(st.lists(st.sampled_from(TOKENS), max_size=5)), start=1)
+    ]  # fmt: skip
+    resting = list({o.ticket: o for o in resting}.values())
     intents = [
         KnownIntent(n, token, "unknown", "open", None, None, None, None, "EURUSD", "buy", 0.1, 7, 0, AT)
         for n, token in enumerate(TOKENS[:2])
     ]
     dealt = draw(st.dictionaries(st.integers(1, 5), st.integers(1, 15), max_size=3))
-    return Told(known, wanted, positions, [], intents, dealt)
+    return Told(known, wanted, positions, resting, intents, dealt)
 
 
 def findings_of(wanted: list[Expected], positions: list[Position], dealt: dict[int, int]) -> list[Finding]:
@@ -117,13 +137,14 @@ def as_set(findings: Any) -> dict[str, set[Any]]:
 @given(told(), st.integers(0, 2**32))
 def test_an_orders_pass_finds_the_same_however_it_is_told(books: Told, seed: int) -> None:
     rng = random.Random(seed)
-    straight = compare(books.known, Book(AT, ACCOUNT, tuple(books.positions), ()))
-    again = compare(retold(rng, books.known), Book(AT, ACCOUNT, tuple(retold(rng, books.positions)), ()))
-    assert as_set(again) == as_set(straight)
-    for p in books.positions:
-        assert intent_of(p.identifier, p.comment, retold(rng, books.intents)) == intent_of(
-            p.identifier, p.comment, books.intents
-        )
+    straight = compare(books.known, Book(AT, ACCOUNT, tuple(books.positions), tuple(books.resting)))
+    told_again = Book(AT, ACCOUNT, tuple(retold(rng, books.positions)), tuple(retold(rng, books.resting)))
+    assert as_set(compare(retold(rng, books.known), told_again)) == as_set(straight)
+    seen: list[tuple[int, str]] = [(p.identifier, p.comment) for p in books.positions]
+    seen += [(o.ticket, o.comment) for o in books.resting]
+    for identifier, comment in seen:
+        found = intent_of(identifier, comment, books.intents)
+        assert intent_of(identifier, comment, retold(rng, books.intents)) == found
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -217,6 +238,60 @@ def test_deals_prove_the_same_however_they_are_told(deals: list[Deal], seed: int
         assert fill is None or 0.0 <= fill.opened <= fill.volume
 
 
+@st.composite
+def endings(draw: st.DrawFn) -> tuple[list[HistoricOrder], list[Deal]]:
+    """Draw the history and the deals of a resting order that was filled in parts, or not at all, and then ended."""
+    parts = draw(st.lists(st.integers(1, 20), max_size=4))
+    rest = draw(st.integers(0, 20)) if parts else 10
+    state = draw(st.sampled_from([OrderState.CANCELLED, OrderState.EXPIRED])) if rest else OrderState.FILLED
+    lots = (sum(parts) + rest) / 100
+
+    def told(state: OrderState, left: float, seconds: int) -> HistoricOrder:
+        return HistoricOrder(
+            9, 77 if parts else 0, "EURUSD", Side.BUY, OrderKind.LIMIT, state, Reason.EXPERT, lots, left, 1.1, 7,
+            comment_of("aaaaaaaaaa"), AT, at(seconds),
+        )  # fmt: skip
+
+    # What others did at the same time, and the order's own way through the book
+    history = [replace(told(OrderState.FILLED, 0.0, 5), ticket=8), told(OrderState.WORKING, lots, 0)]
+    is_told_between, is_closed = draw(st.booleans()), draw(st.booleans())
+    history += [told(OrderState.PARTIAL, rest / 100, len(parts))] if parts and is_told_between else []
+    history.append(told(state, rest / 100, len(parts) + 1))
+    deals = [
+        Deal(
+            n, 9, 77, "EURUSD", DealKind.BUY, DealEntry.IN, Reason.EXPERT, part / 100, 1.1 + n / 1000, 0.0, 0.0, -0.07,
+            0.0, 7, comment_of("aaaaaaaaaa"), at(n),
+        )
+        for n, part in enumerate(parts, start=1)
+    ]  # fmt: skip
+    if parts and is_closed:
+        deals.append(
+            replace(deals[0], ticket=99, order=10, kind=DealKind.SELL, entry=DealEntry.OUT, volume=parts[0] / 100,
+                    at=at(len(parts) + 1))
+        )  # fmt: skip
+    return history, deals
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(endings(), st.integers(0, 2**32))
+def test_a_resting_order_ends_the_same_however_it_is_told(
+    told: tuple[list[HistoricOrder], list[Deal]], seed: int
+) -> None:  # fmt: skip
+    history, deals = told
+    rng = random.Random(seed)
+    now = at(30)
+    ended = ended_of(history, 9)
+    assert ended is not None
+    right = fill_of_ended(ended, deals, side="buy", at=now)
+    assert right is not None
+    assert right.volume == right.opened == pytest.approx(ended.volume - ended.volume_left)
+    assert ended_of(retold(rng, history), 9) == ended
+    for portion in in_portions(rng, deals):
+        # A report that lacks something never tells another end: the order waits for the rest of it
+        assert fill_of_ended(ended, portion, side="buy", at=now) in (right, None)
+    assert fill_of_ended(ended, retold(rng, deals), side="buy", at=now) == right
+
+
 @settings(max_examples=WITH_DATABASE, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deals=histories(), seed=st.integers(0, 2**32))
 def test_deals_are_booked_the_same_however_they_are_told(deals: list[Deal], seed: int, world: World) -> None:
@@ -276,8 +351,11 @@ class Mumbling:
             raise ReadError("the report was lost")
 
 
-def test_a_broker_that_mumbles_ends_in_the_same_books(world: World) -> None:
-    world.bot(max_levels=4, target_profit=100_000.0, max_cycles=1, entry_cooldown=86400, take_profit=25.0)
+@pytest.mark.parametrize("pending", [False, True])
+def test_a_broker_that_mumbles_ends_in_the_same_books(world: World, pending: bool) -> None:
+    world.bot(
+        max_levels=4, target_profit=100_000.0, max_cycles=1, entry_cooldown=86400, take_profit=25.0, pending=pending
+    )
     session = world.session
     mumbling: Any = Mumbling(session.gateway, 1)
     for part in (session.orders, session.orders._unknowns, session.reconciler):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,3 +47,21 @@ def test_two_writers_share_a_rotated_file_and_lose_no_line(tmp_path: Path) -> No
     assert {json.loads(line)["message"] for line in lines} == {
         f"{who} {n}" for who in ("one", "other") for n in range(4)
     }
+
+
+SPEAK = """
+import logging.config, pathlib, sys
+from tradingsite.logs import logging_settings
+logging.config.dictConfig(logging_settings(sys.argv[1], pathlib.Path(sys.argv[2]), to_file=True))
+logging.getLogger("trading.orders").debug("Order sync #1: 0 MT5 orders, 0 DB orders")
+logging.getLogger("trading.orders").info("Fixed 1 suspicious orders")
+"""
+
+
+@pytest.mark.requirement("S0-88")
+@pytest.mark.parametrize(("level", "lines"), [("DEBUG", 2), ("INFO", 1), ("WARNING", 0)])
+def test_the_level_decides_what_is_written(tmp_path: Path, level: str, lines: int) -> None:
+    home = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", SPEAK, level, str(tmp_path)], cwd=home, check=True, timeout=60)
+    file = tmp_path / "trading.jsonl"
+    assert (len(file.read_text().splitlines()) if file.exists() else 0) == lines

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -84,6 +85,38 @@ def test_the_gateway_trades_through_it(remote: Remote) -> None:
     assert isinstance(gateway.send(close, remote.permit()), Accepted)
     assert gateway.book().positions == ()
     assert len(gateway.deals_of(opened.order)) == 2
+
+
+@pytest.mark.requirement("S0-05", "S0-08")
+def test_calls_that_come_at_once_reach_the_terminal_one_after_the_other(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.rig.buy(0.2, magic=7)
+    remote.rig.buy(0.1, magic=7)
+    gateways = [remote.gateway() for _ in range(4)]
+    read, inside, overlaps = remote.rig.mt5.positions_get, threading.Event(), []
+
+    def watched(**options: Any) -> Any:
+        overlaps.append(inside.is_set())
+        inside.set()
+        # Long enough for another call to come in, if one could
+        another.wait(0.05)
+        inside.clear()
+        return read(**options)
+
+    another = threading.Event()
+    monkeypatch.setattr(remote.rig.mt5, "positions_get", watched)
+    with ThreadPoolExecutor(len(gateways)) as pool:
+        books = list(pool.map(lambda gateway: gateway.book(), gateways * 2))
+    assert len(overlaps) >= len(books)
+    assert not any(overlaps)
+    seen = {tuple((p.ticket, p.symbol, p.profit, p.swap) for p in book.positions) for book in books}
+    assert len(seen) == 1
+    assert [lots for book in books for lots in [book.total_open_volume]] == [pytest.approx(0.3)] * 8
+    assert {d.commission for d in gateways[0].deals(START - timedelta(days=1), START + timedelta(days=1))} <= {
+        0.0,
+        -0.7,
+    }
 
 
 def test_an_intent_passes_once_also_after_a_restart(remote: Remote) -> None:
