@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 BROWSER_PACKAGES := chromium fonts-liberation
 
 .DEFAULT_GOAL := help
-.PHONY: help install run stop test mutants simulate browser soak-simulator soak-netting soak-reconciliation soak-backtest soak-api check format lock licences sbom audit envexample clean
+.PHONY: help install run stop test mutants simulate rehearse soak browser soak-simulator soak-netting soak-reconciliation soak-backtest soak-api check format lock licences sbom audit envexample clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,31 @@ mutants: install  ## Remove each safety line in turn and see that a test turns r
 simulate: install  ## Rehearse accounts with faults and crashes. ARGS="--seed 7 --count 20"
 	@$(BIN)/python manage.py simulate $(or $(ARGS),--seed 1 --count 20 --workers 2)
 
+REHEARSE_SEEDS ?= 100
+REHEARSE_WORKERS ?= 3
+# Seconds after which no further field of the matrix, and no further seed, is begun
+REHEARSE_MATRIX_SECONDS ?= 420
+REHEARSE_SEEDS_SECONDS ?= 260
+REHEARSAL := $(BIN)/python manage.py simulate --workers $(REHEARSE_WORKERS)
+
+rehearse: export DJANGO_SETTINGS_MODULE = tests.settings
+rehearse: install  ## Rehearse the whole matrix of crashes and faults, and 100 random seeds of five simulated minutes (12 minutes)
+	@seed=$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**9))') && \
+	echo "matrix in the order of seed $$seed" && \
+	$(REHEARSAL) --matrix --seed $$seed --budget $(REHEARSE_MATRIX_SECONDS) && \
+	echo "seeds from $$seed" && \
+	$(REHEARSAL) --seed $$seed --count $(REHEARSE_SEEDS) --budget $(REHEARSE_SEEDS_SECONDS)
+
+SOAK_SEEDS ?= 2000
+SOAK_GRID_ROUNDS ?= 14
+
+soak: export DJANGO_SETTINGS_MODULE = tests.settings
+soak: install  ## Rehearse 2,000 seeds and the grid at every level, then 100 kills, 30 pauses, 20 database restarts of real processes (hours)
+	@seed=$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**9))') && echo "seeds from $$seed" && \
+	$(REHEARSAL) --seed $$seed --count $(SOAK_SEEDS)
+	@GRID_ROUNDS=$(SOAK_GRID_ROUNDS) $(BIN)/python -m pytest -q tests/simulation/test_grid.py
+	@$(BIN)/python -m pytest -q -s tests/processes/soak.py $(ARGS)
+
 check: install  ## Run the linters, the type checker and Django's checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,20 +92,20 @@ format: install  ## Format the code
 	$(BIN)/ruff format .
 
 lock: install  ## Resolve requirements*.in afresh, for every supported Python at once
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/python -m uv pip compile --quiet --upgrade --universal --no-header --python-version 3.11 \
+	$(BIN)/python -m pip install uv
+	$(BIN)/python -m uv pip compile --upgrade --universal --no-header --python-version 3.11 \
 	  --generate-hashes requirements-dev.in --output-file requirements.lock
 
 licences: install  ## Write docs/licences.md: what is installed, and under which licence
 	@$(BIN)/python tools/licences.py
 
 sbom: install  ## Write build/sbom.json, the bill of materials (CycloneDX) of this environment
-	@mkdir -p build && $(BIN)/python -m venv build/tools && build/tools/bin/pip install --quiet cyclonedx-bom
+	@mkdir -p build && $(BIN)/python -m venv build/tools && build/tools/bin/pip install cyclonedx-bom
 	@build/tools/bin/cyclonedx-py environment --output-format JSON --output-file build/sbom.json $(BIN)/python
 	@echo build/sbom.json
 
 audit: install  ## Ask the vulnerability databases about every locked package (needs the internet)
-	@mkdir -p build && $(BIN)/python -m venv build/tools && build/tools/bin/pip install --quiet pip-audit
+	@mkdir -p build && $(BIN)/python -m venv build/tools && build/tools/bin/pip install pip-audit
 	@build/tools/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 envexample: install  ## Write .env.example from the settings

@@ -61,16 +61,18 @@ def timed(run: Callable[[], object], passes: int, before: Callable[[], object]) 
     return sorted(samples)
 
 
-def build(folder: Path, orders: int, clock: VirtualClock) -> tuple[SimulatedTerminal, Mt5Gateway, TradingAccount]:
+def build(
+    folder: Path, orders: int, clock: VirtualClock, login: int = 1
+) -> tuple[SimulatedTerminal, Mt5Gateway, TradingAccount]:
     """Open `orders` positions at the simulated broker, and write the books that belong to them."""
-    file = folder / "terminal.sqlite"
+    file = folder / f"terminal-{login}.sqlite"
     script = {"EURUSD": [(0.0, 1.1, 1.1001)]}
-    spec = AccountSpec(1, "pw", "Bench", balance=1e9)
+    spec = AccountSpec(login, "pw", "Bench", balance=1e9)
     create_account(file, spec, [SymbolSetup("EURUSD")], FeedSpec.script(script, anchor=START), clock=clock)
     terminal = SimulatedTerminal(file, clock=clock)
-    gateway = Mt5Gateway(terminal, login=1, password="pw", server="Bench", path=None, clock=clock)
+    gateway = Mt5Gateway(terminal, login=login, password="pw", server="Bench", path=None, clock=clock)
     gateway.connect()
-    request = {"action": 1, "symbol": "EURUSD", "volume": 0.01, "magic": 7}
+    request = {"action": 1, "symbol": "EURUSD", "volume": 0.01, "magic": 6 + login}
     # The state file is forced to disk at every order, which is not what is measured here
     terminal._exchange.state._db.execute("PRAGMA synchronous=OFF")  # type: ignore[union-attr]
     for n in range(orders):
@@ -78,8 +80,10 @@ def build(folder: Path, orders: int, clock: VirtualClock) -> tuple[SimulatedTerm
         result = terminal.order_send(request | {"type": n % 2})
         assert result is not None
         assert result.retcode == 10009
-    account = TradingAccount.objects.create(name="Bench", login=1, server="Bench", terminal_path=str(file))
-    bot = Bot.objects.create(account=account, name="Bench", strategy="cycle-trader", symbols=["EURUSD"], magic=7)
+    account = TradingAccount.objects.create(name=f"Bench {login}", login=login, server="Bench", terminal_path=str(file))
+    bot = Bot.objects.create(
+        account=account, name="Bench", strategy="cycle-trader", symbols=["EURUSD"], magic=6 + login
+    )
     config = BotConfig.objects.create(bot=bot, version=1, strategy="cycle-trader", strategy_version=1, values={})
     cycles = Cycle.objects.bulk_create(
         Cycle(account=account, bot=bot, config=config, number=n + 1, symbol="EURUSD", side="buy", opened_at=START)

@@ -41,14 +41,15 @@ DOWN_SECONDS = 3.0
 RESTART_SECONDS = 2.0
 # Intervals of jobs are stretched, so that a simulated second costs less; what is due stays due in the same order
 INTERVALS = {
-    "lease": 4.0,
+    "lease": 5.0,
     "commands": 10.0,
-    "realtime": 1.0,
-    "orders": 2.0,
-    "cycles": 3.0,
-    "guards": 4.0,
-    "trade": 2.0,
+    "realtime": 2.0,
+    "orders": 3.0,
+    "cycles": 5.0,
+    "guards": 6.0,
+    "trade": 3.0,
     "signals": 60.0,
+    "projection": 20.0,
     "winding down": 10.0,
     "state": 10.0,
     "reconciliation": 20.0,
@@ -255,6 +256,13 @@ class Desk:
         self.on_point = None
         self._queries_left = None
         self._agenda.clear()
+
+    def has_nothing_to_do(self) -> bool:
+        """Tell whether a session runs, none of its jobs failed at last, and the broker holds no execution back."""
+        if self.session is None or any(job.failures_in_a_row for job in self.session.loop.jobs.values()):
+            return False
+        gateway: Any = self.session.gateway
+        return not gateway._terminal._exchange.state.meta["delayed"]
 
     def settle(self) -> None:
         """See to it that a session runs at the end of the quiet time."""

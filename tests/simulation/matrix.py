@@ -31,7 +31,7 @@ ENDS = ("kill", "commit_lost", "pause")
 # Faults of the engine itself are the matrix's other axes
 OUTSIDE = ("none", *(n for n in FAULTS if n not in ("kill", "kill_at_send", "commit_lost", "pause", *GUARD_FAULTS)))
 SLOW_SECONDS = 20.0
-MODIFY_AT, CLOSE_AT, SECONDS, QUIET = 12.0, 20.0, 45.0, 85.0
+MODIFY_AT, CLOSE_AT, SECONDS, QUIET = 10.0, 16.0, 38.0, 90.0
 JUMP = 0.0030
 INTERVALS = {
     "lease": 6.0,
@@ -42,10 +42,11 @@ INTERVALS = {
     "guards": 12.0,
     "trade": 10.0,
     "signals": 300.0,
+    "projection": 40.0,
     "clock": 60.0,
     "winding down": 60.0,
     "state": 60.0,
-    "reconciliation": 60.0,
+    "reconciliation": 18.0,
 }
 BOT = {
     "lot_size": 0.1, "distance": 50.0, "target_profit": 20.0, "direction": "buy", "max_cycles": 1, "max_levels": 1,

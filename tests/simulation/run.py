@@ -18,6 +18,8 @@ from tests.simulation.guardfaults import count
 from tests.simulation.scenario import QUIET_SECONDS, SECONDS, Scenario, make
 
 OWN_APPS = ("accounts", "events", "strategies", "orders", "cycles", "risk", "engine", "reconciliation", "marketdata")
+# How often it is looked whether a run has come to rest, and how long it goes on then: longer than any job's interval
+LOOK_SECONDS, CALM_SECONDS = 10.0, 20.0
 MEMORY_FOLDER = Path("/dev/shm")
 
 
@@ -76,7 +78,7 @@ def _end(desk: Desk, quiet_seconds: float) -> Result:
     """End every fault, let it be quiet, and judge."""
     desk.end_faults()
     Bot.objects.update(desired_state="paused")
-    desk.run_until(desk.clock.ticks() + quiet_seconds)
+    _rest(desk, quiet_seconds)
     desk.settle()
     count(desk)
     violations = [*desk.violations, *checkers.broken(desk.truth)]
@@ -86,6 +88,16 @@ def _end(desk: Desk, quiet_seconds: float) -> Result:
     if before != after:
         violations.append("P7: a second reconciliation of an unchanged world changed something")
     return Result(desk.scenario, after, violations, desk.history, desk.figures, desk.reached)
+
+
+def _rest(desk: Desk, seconds: float) -> None:
+    """Let it be quiet until nothing is under way, and a while longer so that every job looks again; or `seconds`."""
+    until = desk.clock.ticks() + seconds
+    while desk.clock.ticks() < until:
+        desk.run_until(min(desk.clock.ticks() + LOOK_SECONDS, until))
+        if desk.has_nothing_to_do() and not checkers.broken(desk.truth):
+            desk.run_until(min(desk.clock.ticks() + CALM_SECONDS, until))
+            return
 
 
 def run_seed(seed: int, names: Sequence[str] = tuple(FAULTS), *, seconds: float = SECONDS) -> Result:

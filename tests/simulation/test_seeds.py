@@ -18,8 +18,8 @@ from tests.simulation.run import Result, run_seed, shrink, simulate
 from tests.simulation.scenario import Happening, make
 
 SEEDS_MAX = 100
-# A quiet machine of two cores does about 100 seeds in this time
-BUDGET_SECONDS = 60.0
+# `make rehearse` runs a hundred; here as many as fit, other ones each time
+BUDGET_SECONDS = 20.0
 
 
 def run_command(*options: str, hash_seed: str = "random") -> dict[str, Any]:
@@ -79,9 +79,9 @@ def test_the_checkers_see_a_promise_that_is_broken(promise: str, monkeypatch: py
     seen: list[str] = []
 
     def tampered(truth: Any) -> list[str]:
-        assert honest(truth) == []
-        _tamper(promise)
-        seen.extend(honest(truth))
+        if honest(truth) == [] and not seen:
+            _tamper(promise)
+            seen.extend(honest(truth))
         return []
 
     honest = checkers.broken

@@ -42,6 +42,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run, print, and exit with 2 when a promise was broken."""
         names = self._checked(options)
+        clock = SystemClock()
+        began = clock.ticks()
         with import_string(settings.DATABASE_SESSION)():
             report = self._share(options) if options["workers"] > 1 else self._run(options, names)
         if options["json"]:
@@ -50,7 +52,8 @@ class Command(BaseCommand):
             for failure in report["failures"]:
                 self.stdout.write(failure["story"])
             figures = ", ".join(f"{value} {name}" for name, value in report["figures"].items())
-            self.stdout.write(f"{report['runs']} runs, {len(report['failures'])} failed: {figures}")
+            runs = f"{report['runs']} of {_wanted(options)} runs in {clock.ticks() - began:.0f} s"
+            self.stdout.write(f"{runs}, {len(report['failures'])} failed: {figures}")
         if report["failures"]:
             raise SystemExit(2)
 
@@ -138,3 +141,15 @@ class Command(BaseCommand):
         command += ["--faults", options["faults"]] if options["faults"] else []
         command += ["--budget", str(options["budget"])] if options["budget"] is not None else []
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def _wanted(options: dict[str, Any]) -> int:
+    """Return how many runs were asked for; a budget may have ended them before."""
+    from tests.simulation import matrix
+
+    if options["case"]:
+        return 1
+    if options["matrix"]:
+        part, parts = options["part"]
+        return len(list(matrix.cases())[part::parts])
+    return int(options["count"])
