@@ -73,7 +73,8 @@ class AccountForm(DeskModelForm[TradingAccount]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in OF_BROKER:
+        # Who may only look has no fields to fill in
+        for name in self.fields.keys() & set(OF_BROKER):
             self.fields[name].required = False
 
     def clean(self) -> dict[str, Any]:

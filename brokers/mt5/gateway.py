@@ -85,7 +85,7 @@ class Mt5Account:
         self._symbols = SymbolMap(symbol_map or {})
         self._names: tuple[str, ...] | None = None
         self._specs: dict[str, SymbolSpec] = {}
-        self._filling: dict[str, int] = {}
+        self._filling: dict[tuple[str, bool], int] = {}
         self._connected_at = 0.0
         self._depth = Depth(terminal)
         self._switch = ProgramSwitch(clock)
@@ -261,7 +261,8 @@ class Mt5Account:
             return Refused("not_ready", 0, fresh_price=True, text=str(problem))
         if (problem_found := objection(request, spec, quote)) is not None:
             return Refused(problem_found.code, 0, text=problem_found.text)
-        filling = self._filling.setdefault(name, filling_candidates(spec)[0])
+        closing = isinstance(request, ClosePosition)
+        filling = self._filling.setdefault((name, closing), filling_candidates(spec, closing=closing)[0])
         message = build(request, name, spec, quote, filling)
         try:
             result = self._order_send(dict(message), permit)
@@ -317,15 +318,15 @@ class Mt5Account:
             case Verdict.UNKNOWN:
                 return Unknown(f"{meaning.name} {text}".strip(), code)
         if meaning.name == "invalid_fill" and isinstance(request, OpenPosition | ClosePosition | PlaceOrder):
-            self._other_filling(str(message["symbol"]), spec)
+            self._other_filling(str(message["symbol"]), spec, closing=isinstance(request, ClosePosition))
             return Refused(meaning.name, code, fresh_price=True, text=text)
         return Refused(meaning.name, code, meaning.verdict is Verdict.FRESH_PRICE, text)
 
-    def _other_filling(self, name: str, spec: SymbolSpec) -> None:
+    def _other_filling(self, name: str, spec: SymbolSpec, *, closing: bool) -> None:
         """Remember the next filling mode for the next decision; this one is not sent again."""
-        modes = filling_candidates(spec)
+        modes = filling_candidates(spec, closing=closing)
         modes += [mode for mode in (0, 1, 2) if mode not in modes]
-        self._filling[name] = modes[(modes.index(self._filling[name]) + 1) % len(modes)]
+        self._filling[name, closing] = modes[(modes.index(self._filling[name, closing]) + 1) % len(modes)]
 
     # Helpers
 

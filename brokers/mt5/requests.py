@@ -39,12 +39,15 @@ class Problem:
     text: str
 
 
-def filling_candidates(spec: SymbolSpec) -> list[int]:
+def filling_candidates(spec: SymbolSpec, *, closing: bool = False) -> list[int]:
     """Return the filling modes that the symbol's mask allows for market orders, best first.
 
     Market execution: FOK if bit 1, IOC if bit 2; exchange: RETURN first; request and instant execution behave as FOK.
+    A close takes what a thin book gives (IOC) rather than nothing: what is left is closed next.
     """
     modes = [m for bit, m in ((MASK_FOK, FILL_FOK), (MASK_IOC, FILL_IOC)) if spec.filling_mask & bit]
+    if closing:
+        modes.reverse()
     if spec.execution_mode == EXECUTION_EXCHANGE:
         return [FILL_RETURN, *modes]
     return modes or [FILL_FOK]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.forms import AdminForm
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from accounts.admincells import amount, label, moment, money, table
 from accounts.adminkit import CLOCK, FactAdmin, ScopedRelatedFilter, display, person
@@ -30,7 +32,16 @@ from strategies.selectors import differences
 
 DEFAULT = "default"
 VERSIONS_SHOWN = 30
-REPLAY_DAYS = 30
+REPLAY_DAYS, REPLAY_DAYS_MAX = 30, 90
+
+
+class ReplayForm(forms.Form):
+    """Asks over how many of the last days the limits are tried; empty: 30."""
+
+    days = forms.IntegerField(
+        label="Days of history", min_value=1, max_value=REPLAY_DAYS_MAX, required=False,
+        widget=UnfoldAdminIntegerFieldWidget, help_text=f"For “What if?” alone: 1 to {REPLAY_DAYS_MAX}.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +106,12 @@ def guards_page(
     current = current_config(account.pk if account else None).model_dump(mode="json")
     form = config_form(SPEC, current)(data)
     note = VersionForm(data, initial={"seen_version": version})
+    span = ReplayForm(data if data is not None and "whatif" in data else None, initial={"days": REPLAY_DAYS})
     styled(form)
     replay = None
     if data is not None and "whatif" in data:
-        if form.is_valid() and account is not None:
-            replay = replayed(account, form.params)
+        if all((form.is_valid(), span.is_valid())) and account is not None:
+            replay = replayed(account, form.params, span.cleaned_data["days"] or REPLAY_DAYS)
     elif data is not None and all((form.is_valid(), note.is_valid())):
         try:
             saved = save_guards(
@@ -126,16 +138,17 @@ def guards_page(
         "version_form": note,
         "versions": history(account),
         "replay": replay,
-        "days": REPLAY_DAYS,
+        "span_form": span,
         "adminform": AdminForm(form, groups, {}, model_admin=model_admin),
+        "spanform": AdminForm(span, [("Try them on history", {"fields": ("days",)})], {}, model_admin=model_admin),
         "versionform": AdminForm(note, [("This version", {"fields": ("note",)})], {}, model_admin=model_admin),
     }
     return TemplateResponse(request, "risk/guards.html", context)
 
 
-def replayed(account: TradingAccount, settings: GuardSettings) -> dict[str, Any]:
-    """Show what proposed limits would have done to the account's recorded equity."""
-    since = CLOCK.now() - timedelta(days=REPLAY_DAYS)
+def replayed(account: TradingAccount, settings: GuardSettings, days: int) -> dict[str, Any]:
+    """Show what proposed limits would have done to the account's recorded equity of so many days."""
+    since = CLOCK.now() - timedelta(days=days)
     records = recorded(account.pk, since=since, zone=settings.broker_time_zone)
     rows = [
         (
@@ -151,7 +164,7 @@ def replayed(account: TradingAccount, settings: GuardSettings) -> dict[str, Any]
     ]
     heads = ("Time (UTC)", "Guard", "Tier", "Figure", "Equity", "Lowest after", "Closing would have saved")
     minutes = sum(len(record.lows) for record in records)
-    return {"count": len(records), "minutes": minutes, "table": table(heads, rows), "fired": len(rows)}
+    return {"count": len(records), "days": days, "minutes": minutes, "table": table(heads, rows), "fired": len(rows)}
 
 
 def history(account: TradingAccount | None) -> list[dict[str, Any]]:

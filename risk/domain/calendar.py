@@ -29,14 +29,17 @@ class NewsItem:
 def parse_calendar(text: str) -> list[NewsItem]:
     """Read a calendar, iCal when it begins like one, else CSV. Raises ValueError that names the line and the fix."""
     text = text.removeprefix("\ufeff")
-    items = list(_ical(text) if text.lstrip().startswith("BEGIN:VCALENDAR") else _csv(text))
+    try:
+        items = list(_ical(text) if text.lstrip().startswith("BEGIN:VCALENDAR") else _csv(text))
+    except csv.Error as problem:
+        raise ValueError(f"this is no CSV file: {problem}") from None
     if not items:
         raise ValueError("the file holds no event")
     return items
 
 
 def _csv(text: str) -> Iterator[NewsItem]:
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text, newline=None))
     columns = {name.strip().lower() for name in reader.fieldnames or ()}
     if not {"time", "currency", "impact", "title"} <= columns:
         raise ValueError("line 1: the header must name time, currency, impact and title")
@@ -44,14 +47,14 @@ def _csv(text: str) -> Iterator[NewsItem]:
         clean = {str(k).strip().lower(): (v or "").strip() for k, v in row.items() if k is not None}
         try:
             at = datetime.fromisoformat(clean["time"])
-        except ValueError:
+            at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        except (ValueError, OverflowError):
             raise ValueError(f"line {n}: time {clean['time']!r} is no time like 2026-03-06T13:30:00Z") from None
         if clean["impact"].lower() not in IMPACTS:
             raise ValueError(f"line {n}: impact {clean['impact']!r} must be low, medium or high")
         currency = clean["currency"].upper()
         if currency and not re.fullmatch(r"[A-Z]{3}", currency):
             raise ValueError(f"line {n}: currency {clean['currency']!r} must have three letters, or be empty for all")
-        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
         yield NewsItem(at, currency, clean["impact"].lower(), clean["title"][:TITLE_MAX])
 
 
@@ -88,7 +91,8 @@ def _ical_time(options: str, value: str, line: int) -> datetime:
         at = datetime.fromisoformat(day.removesuffix("Z"))
         zone = None if value.endswith("Z") else re.search(r"TZID=([^;:]+)", options)
         return at.replace(tzinfo=ZoneInfo(zone[1].strip('"')) if zone else UTC).astimezone(UTC)
-    except (ValueError, ZoneInfoNotFoundError):
+    # A zone's name is looked up as a file: one that names a folder is an OSError
+    except (ValueError, OverflowError, ZoneInfoNotFoundError, OSError):
         raise ValueError(f"line {line}: DTSTART {value!r} can't be read") from None
 
 

@@ -118,7 +118,12 @@ def test_limits_are_tried_on_recorded_equity_before_they_are_saved(desk: Desk, a
     shown = as_("mia").post(url, {**data, "drawdown_warn": "5"}).content.decode()
     assert "What if these limits had held" in shown
     assert "6.00 %" in shown
-    assert "Nothing was saved" in shown
+    assert "of the last 30 days. Nothing was saved" in shown
+    assert "of the last 7 days. Nothing was saved" in as_("mia").post(url, {**data, "days": "7"}).content.decode()
+    for wrong in ("0", "91", "x"):
+        refused = as_("mia").post(url, {**data, "days": wrong}).content.decode()
+        assert "What if these limits had held" not in refused
+        assert "errornote" in refused or "correct the error" in refused
     assert current_config(desk.account.pk).drawdown_warn == 10
     assert as_("ben").post(url, data).status_code == 403
 
