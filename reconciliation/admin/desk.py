@@ -84,7 +84,6 @@ class DivergenceAdmin(FactAdmin[Divergence]):
         "title",
         "account",
         "ticket_shown",
-        "symbol",
         "ours_brief",
         "theirs_brief",
         "age_shown",
@@ -92,7 +91,7 @@ class DivergenceAdmin(FactAdmin[Divergence]):
         "state_label",
         "buttons",
     )
-    list_display_links = ("title",)
+    list_display_links = ("severity_label", "title")
     list_filter = (
         StateFilter,
         AssigneeFilter,
@@ -110,7 +109,10 @@ class DivergenceAdmin(FactAdmin[Divergence]):
     change_form_before_template = "reconciliation/detail.html"
     change_form_outer_after_template = "reconciliation/steps.html"
     actions_list = ("save_filter", "drop_filter")
-    actions_detail = ("accept_broker", "accept_ours", "adopt", "mark_manual", "ignore", "assign", "note", "undo")
+    actions_detail: Any = (
+        "accept_broker", "accept_ours", "adopt", "ignore",
+        {"title": "More", "items": ["mark_manual", "assign", "note", "undo"]},
+    )  # fmt: skip
     fieldsets = (
         (None, {"fields": ("severity_label", "kind", "state_label", "account", "assignee")}),
         ("About", {"fields": ("ticket", "identifier", "symbol", "order", "intent")}),
@@ -134,6 +136,11 @@ class DivergenceAdmin(FactAdmin[Divergence]):
             held = When(account_id__in=own, then=Value(True))
             may = Case(held, default=Value(False), output_field=BooleanField())
         return super().get_queryset(request).annotate(may_settle=may)
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """Leave the state out where all rows have the same: those that wait."""
+        is_queue = not request.GET.get(StateFilter.parameter_name)
+        return tuple(name for name in self.list_display if not (is_queue and name == "state_label"))
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.count_view)
@@ -182,7 +189,8 @@ class DivergenceAdmin(FactAdmin[Divergence]):
 
     @display(description="Ticket", ordering="ticket")
     def ticket_shown(self, row: Divergence) -> str:
-        return link(row.order, f"#{row.ticket}") if row.order else (f"#{row.ticket}" if row.ticket else "–")
+        ticket = link(row.order, f"#{row.ticket}") if row.order else (f"#{row.ticket}" if row.ticket else "–")
+        return format_html('{} <span class="recon-symbol">{}</span>', ticket, row.symbol)
 
     @display(description="Ours")
     def ours_brief(self, row: Divergence) -> str:
@@ -366,4 +374,7 @@ def _hint(row: Divergence) -> str:
 def waiting_count(request: HttpRequest) -> str:
     """Return the sidebar's badge, which reconciliation/count.js keeps fresh."""
     found = selectors.open_counts(accounts_of(request.user))
-    return format_html('<span data-divergences title="{} critical">{}</span>', found["critical"], found["open"])
+    hidden = "" if found["open"] else " hidden"
+    return format_html(
+        '<span data-divergences title="{} critical"{}>{}</span>', found["critical"], hidden, found["open"]
+    )

@@ -11,7 +11,7 @@ from tests.world import World
 
 __all__ = ["held"]
 pytestmark = pytest.mark.browser
-PHONE = {"width": 390, "height": 844}
+SIZES = ({"width": 390, "height": 844}, {"width": 1366, "height": 768})
 
 
 @pytest.fixture
@@ -57,17 +57,27 @@ def test_a_person_settles_a_divergence_and_the_terminal_and_the_books_agree(held
     expect(page.get_by_text("the broker did it").first).to_be_visible()
 
 
-def test_the_desk_fits_a_phone_and_says_nothing_to_the_console(held: World, seeded: Page) -> None:
+def test_the_desk_fits_phones_and_small_screens_and_says_nothing_to_the_console(held: World, seeded: Page) -> None:
     page = seeded
     said: list[str] = []
     # The live socket is not served here: pytest's server speaks WSGI
     page.on("console", lambda m: said.append(m.text) if m.type == "error" and "WebSocket" not in m.text else None)
     page.on("pageerror", lambda error: said.append(str(error)))
     address = page.url.partition("?")[0]
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     pk = Divergence.objects.get(kind="stop_loss").pk
-    for place in (address, f"{address}{pk}/change/"):
-        page.goto(place)
-        page.wait_for_load_state("load")
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], place
+    for size in SIZES:
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        for place in (address, f"{address}{pk}/change/"):
+            page.goto(place)
+            page.wait_for_load_state("load")
+            assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], place
+        page.goto(address)
+        settle = page.locator("[data-key=i]").first.bounding_box()
+        assert settle is not None
+        assert settle["x"] + settle["width"] <= size["width"], "the buttons are in sight"
+    expect(page.locator("[data-divergences]")).to_be_visible()
+    Divergence.objects.update(state="closed", closed_how="gone", closed_at=held.clock.now())
+    page.reload()
+    expect(page.locator("[data-divergences]")).to_be_hidden()
+    expect(page.get_by_text("Books and broker agree")).to_be_visible()
     assert said == []

@@ -14,6 +14,7 @@ document.addEventListener("DOMContentLoaded", () => {
       if (!answer.ok || answer.redirected) return;
       const found = await answer.json();
       badge.textContent = found.open;
+      badge.hidden = found.open === 0;
       badge.title = `${found.open} waiting, ${found.critical} critical`;
     } catch {
       badge.title = "The count can't be read now";
