@@ -323,6 +323,14 @@ def bot(world: World, settings: Any, tmp_path: Path) -> None:
     world.bot(direction="both", max_cycles=2)
 
 
+def test_figures_of_other_code_are_not_taken(bot: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = (*PRICES, "--vary", "distance=4,6")
+    assert optimize(*args)["Replayed"] == 2
+    assert optimize(*args)["Replayed"] == 0
+    monkeypatch.setattr("backtesting.management.commands.optimize.code_hash", lambda spec: "changed since")
+    assert optimize(*args)["Replayed"] == 2
+
+
 def test_the_command_searches_and_goes_on_where_it_was(bot: None, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     args = (*PRICES, "--vary", "distance=4:8:2", "--vary", "target_profit=3,6", "--min-cycles", "1")

@@ -4,7 +4,8 @@ A strategy is a pure function of what it is shown, asks only for what it was sho
 that fire before it would act, so that nobody has to ask it at every tick.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -16,14 +17,21 @@ from strategies.registry import StrategySpec
 from strategies.watching import WatchSet
 from tests.strategies.views import SPEC, at_quote, quotes, views
 
+STEPS, STEP_PIPS = 12, 5
 EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def check(spec: StrategySpec, params: st.SearchStrategy[Any]) -> None:
-    """Run the whole suite over parameters drawn from `params`."""
-    for rule in (pure, bounded, obedient, watchful):
+def check(
+    spec: StrategySpec,
+    params: st.SearchStrategy[Any],
+    *,
+    rules: Sequence[Callable[..., None]] = (),
+    examples: settings = EXAMPLES,
+) -> None:
+    """Run the whole suite, or some of its rules, over parameters drawn from `params`."""
+    for rule in rules or (pure, bounded, obedient, watchful):
         run: Callable[..., None] = given(views(), params, quotes)(_bind(rule, spec))
-        EXAMPLES(run)()
+        examples(run)()
 
 
 def _bind(rule: Callable[..., None], spec: StrategySpec) -> Callable[..., None]:
@@ -86,13 +94,28 @@ def obedient(spec: StrategySpec, seen: View, params: Any, other: Quote) -> None:
 
 
 def watchful(spec: StrategySpec, seen: View, params: Any, other: Quote) -> None:
-    """Where it does nothing now and would act at another price of the same moment, one of its watches fires there."""
-    now = spec.decide(seen, params)
-    if now.actions:
+    """Where it does nothing and would act at another price of the same moment, one of its watches fires there.
+
+    It is asked at the price of the view, or at one of its entries, whichever leaves it calm.
+    """
+    entries = [leg.price_open for c in seen.cycles for leg in c.legs]
+    around = (seen.quote, *(replace(seen.quote, bid=p, ask=round(p + seen.quote.spread, SPEC.digits)) for p in entries))
+    for here in (at_quote(seen, quote) for quote in around):
+        now = spec.decide(here, params)
+        if now.actions:
+            continue
+        for price in (other, *ladder(here.quote)):
+            there = spec.decide(at_quote(here, price), params)
+            if there.actions:
+                assert fires(now, here, price), f"{there.actions} at {price}, but none of {now.watches} fires"
         return
-    there = spec.decide(at_quote(seen, other), params)
-    if there.actions:
-        assert fires(now, seen, other), f"{there.actions} at {other}, but none of {now.watches} fires"
+
+
+def ladder(quote: Quote) -> Iterator[Quote]:
+    """Give prices all around: one alone seldom moves anybody."""
+    for pips in range(-STEPS * STEP_PIPS, STEPS * STEP_PIPS + 1, STEP_PIPS):
+        bid = round(quote.bid + pips * SPEC.pip, SPEC.digits)
+        yield replace(quote, bid=bid, ask=round(bid + quote.spread, SPEC.digits))
 
 
 def fires(decision: Decision, seen: View, other: Quote) -> bool:

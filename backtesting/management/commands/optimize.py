@@ -19,6 +19,7 @@ from backtesting.optimise.space import OBJECTIVES, objectives_of, space_of
 from backtesting.selectors import config_called
 from brokers.simulator.recordings import HistoryError
 from strategies import registry
+from strategies.codehash import code_hash
 
 BROKEN_OFF = 130
 
@@ -92,7 +93,7 @@ class Command(BaseCommand):
         facts = {
             **services.described(plan),
             "data_hash": digest,
-            "version": spec.version,
+            "code": code_hash(spec),
             "interval": plan.interval_seconds,
         }
         with Results(Path(settings.VAR_DIR) / "optimisations", identity(facts)) as results:
