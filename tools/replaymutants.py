@@ -5,6 +5,7 @@ from tools.mutant import Mutant, removed
 REPLAY, BITE = "tests/backtesting/test_replay.py", "tests/backtesting/test_checks_bite.py"
 FUTURE = f"{REPLAY}::test_truncating_the_future_changes_nothing_before_it"
 JUMPING = f"{REPLAY}::test_jumping_comes_to_the_same_as_asking_at_every_tick"
+ENGINE = "tests/backtesting/test_engine.py::test_a_backtest_comes_to_the_cycles_legs_and_prices_of_the_engine"
 FORGETFUL = f"{BITE}::test_the_contract_refuses_a_strategy_that_breaks_it"
 
 REPLAY_MUTANTS: tuple[Mutant, ...] = (
@@ -20,7 +21,7 @@ REPLAY_MUTANTS: tuple[Mutant, ...] = (
     ),
     removed(
         "the best net of a cycle follows every tick", "backtesting/replay.py",
-        "                cycle.best_net = cycle.best", JUMPING,
+        "                cycle.best_net = cycle.best", ENGINE,
         by="                pass",
     ),
     removed(
@@ -39,6 +40,7 @@ REPLAY_MUTANTS: tuple[Mutant, ...] = (
     ),
     removed(
         "the optimiser's figures are of this code", "backtesting/management/commands/optimize.py",
-        '            "code": code_hash(spec),\n', "tests/backtesting/test_optimize.py::test_figures_of_other_code_are_not_taken",
+        '            "code": code_hash(spec),\n',
+        "tests/backtesting/test_optimize.py::test_figures_of_other_code_are_not_taken",
     ),
 )  # fmt: skip
