@@ -106,19 +106,27 @@ def build(
         account=account, name="Bench", strategy="cycle-trader", symbols=["EURUSD"], magic=6 + login
     )
     config = BotConfig.objects.create(bot=bot, version=1, strategy="cycle-trader", strategy_version=1, values={})
+    write_books(gateway, config)
+    return terminal, gateway, account
+
+
+def write_books(gateway: Mt5Gateway, config: BotConfig) -> None:
+    """Write orders and cycles of a bot for every position that is open at the broker."""
+    bot, found = config.bot, gateway.book().positions
     cycles = Cycle.objects.bulk_create(
-        Cycle(account=account, bot=bot, config=config, number=n + 1, symbol="EURUSD", side="buy", opened_at=START)
-        for n in range(max(1, orders // LEGS_PER_CYCLE))
-    )
+        Cycle(
+            account=bot.account, bot=bot, config=config, number=n + 1, symbol="EURUSD", side="buy", opened_at=START
+        )
+        for n in range(max(1, len(found) // LEGS_PER_CYCLE))
+    )  # fmt: skip
     Order.objects.bulk_create(
         Order(
-            account=account, bot=bot, cycle=cycles[n % len(cycles)], ticket=p.ticket, identifier=p.identifier,
+            account=bot.account, bot=bot, cycle=cycles[n % len(cycles)], ticket=p.ticket, identifier=p.identifier,
             symbol=p.symbol, side=p.side, status="open", level=n // len(cycles), volume=p.volume,
             volume_initial=p.volume, price_open=p.price_open, opened_at=START,
         )
-        for n, p in enumerate(gateway.book().positions)
+        for n, p in enumerate(found)
     )  # fmt: skip
-    return terminal, gateway, account
 
 
 def measure(orders: int, passes: int) -> dict[str, Any]:
