@@ -58,19 +58,20 @@ def test_the_checkers_tell_of_a_fired_guard_that_left_something_open(monkeypatch
     def tampered(truth: Any) -> list[str]:
         assert honest(truth) == []
         alarm = GuardAlarm.objects.create(
-            account_id=1, guard="drawdown", level="account", tier=3, phase="standing", figure=21.0, limit=20.0,
+            account_id=1, guard="rehearsed", level="account", tier=3, phase="standing", figure=21.0, limit=20.0,
             text="21 %", since=START,
         )  # fmt: skip
         for phase in ("standing", "closed", "ended"):
             GuardAlarm.objects.filter(pk=alarm.pk).update(phase=phase, ended_at=START if phase == "ended" else None)
             seen[phase] = honest(truth)
+        alarm.delete()
         return []
 
     monkeypatch.setattr(checkers, "broken", tampered)
     simulate(make(11, (), seconds=30.0))
-    assert seen["standing"] == ["P9: drawdown fired and is still standing"]
-    assert seen["closed"][0].startswith("P9: drawdown is closed and ")
-    assert seen["ended"] == ["P9: drawdown fired and ended by itself"]
+    assert seen["standing"] == ["P9: rehearsed fired and is still standing"]
+    assert seen["closed"][0].startswith("P9: rehearsed is closed and ")
+    assert seen["ended"] == ["P9: rehearsed fired and ended by itself"]
 
 
 def test_every_draw_of_limits_is_one_that_the_settings_take() -> None:
