@@ -30,6 +30,7 @@ RUN_SECONDS = 600
 SAFETY = "tests/orders/test_safety.py"
 LEASE = "tests/engine/test_lease.py"
 OUTCOMES = "tests/engine/test_outcomes.py"
+BACKUP = "tests/tradingsite/test_backup.py"
 CALM = "tests/simulation/test_seeds.py::test_a_calm_run_trades"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -37,6 +38,21 @@ MUTANTS: tuple[Mutant, ...] = (
         "one process drives a terminal", "brokers/terminallock.py",
         (("lock.acquire(blocking=False)", "(lock.acquire(blocking=False) or True)"),),
         ("tests/brokers/mt5/test_terminallock.py::test_an_agent_and_an_engine_beside_it_do_not_share_a_terminal",),
+    ),
+    Mutant(
+        "a restored account is frozen", "engine/restored.py",
+        (("        raise_block(account_id=account.pk, cause=FROZEN, reason=reason, at=at)\n", ""),),
+        (f"{BACKUP}::test_a_restored_engine_sends_nothing_until_a_person_lets_it",),
+    ),
+    Mutant(
+        "a restore raises the fencing tokens", "engine/restored.py",
+        (("token = greatest(token + 1, %s)\"", "token = least(token, %s)\""),),
+        (f"{BACKUP}::test_what_waited_in_the_backup_is_not_carried_out",),
+    ),
+    Mutant(
+        "what waited in a backup is not carried out", "engine/restored.py",
+        (("filter(state=Command.State.WAITING).update(", "filter(state=Command.State.DONE).update("),),
+        (f"{BACKUP}::test_what_waited_in_the_backup_is_not_carried_out",),
     ),
     Mutant(
         "a time nobody knows is not read", "brokers/mt5/gateway.py",
