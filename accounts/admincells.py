@@ -5,9 +5,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+from accounts.logtail import last_lines
 
 UP = "text-green-700 dark:text-green-400"
 DOWN = "text-red-700 dark:text-red-400"
@@ -201,3 +204,15 @@ def worst_case_text(found: Mapping[str, Any] | None) -> str:
     if levels is not None:
         text = f"{levels} level(s) left, down to {found['last_price']:g}: {text}"
     return format_html("{} {}", text, label("danger", "STOP-OUT") if found.get("is_stop_out") else "")
+
+
+def log_text(account_id: int) -> str:
+    """Return the last lines of this host's log about an account, the newest first."""
+    lines = last_lines(settings.VAR_DIR / "log" / "trading.jsonl", account_id)
+    if not lines:
+        return "Nothing yet. The log of an engine on another host is there, under its var/log."
+    rows = [(str(one.get("at", ""))[:19], str(one.get("level", "")), str(one.get("message", ""))) for one in lines]
+    return format_html(
+        '<div class="max-h-80 overflow-y-auto font-mono text-xs whitespace-pre-wrap break-words">{}</div>',
+        format_html_join("\n", "{}Z {}  {}", reversed(rows)),
+    )

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from django.db import DatabaseError, connection
+from structlog.contextvars import bound_contextvars
 
 from accounts.credentials import CredentialError
 from accounts.models import DesiredState, TradingAccount
@@ -60,7 +61,8 @@ class AccountThread(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._serve()
+            with bound_contextvars(account=self.account_id):
+                self._serve()
         except LeaseLost as lost:
             log.warning("account %s: %s; this engine lets go of it", self.account_id, lost)
         finally:

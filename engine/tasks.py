@@ -7,6 +7,7 @@ from django.utils.module_loading import import_string
 
 from core.clock import SystemClock
 from core.ids import SystemIds
+from core.loglevel import follow
 from engine.memory import settle
 from engine.models import EngineProcess
 from engine.registry import is_alive, this_host
@@ -19,6 +20,7 @@ def run_runner(token: str, labels: Sequence[str] = ()) -> str:
     if twin is not None and is_alive(twin):
         return f"runner {token} runs already"
     settle()
+    follow(settings.VAR_DIR / "log", SystemClock())
     with import_string(settings.DATABASE_SESSION)():
         return Runner(
             clock=SystemClock(), ids=SystemIds(), token=token, labels=list(labels), is_orphan=orphan_watch()

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
+from structlog.contextvars import bound_contextvars
 
 from brokers.gateway import Gateway, ReadError, SymbolError
 from core.clock import Clock
@@ -145,7 +146,9 @@ class Trader:
         unread: ReadError | None = None
         for bot, symbol, woken_by in questions:
             try:
-                if self._ask(bot, symbol, woken_by, current):
+                with bound_contextvars(bot=bot.pk, symbol=symbol):
+                    sent = self._ask(bot, symbol, woken_by, current)
+                if sent:
                     current = self._round()
             except ReadError as problem:
                 unread = unread or problem
@@ -384,7 +387,9 @@ class Trader:
     def _send(self, intent: Planned, ask: Ask, standing: Standing) -> bool:
         """Send once; tell whether anything left. Raises LeaseLost."""
         self._doubts += 1
-        outcome = send_intent(intent, gateway=self.gateway, gate=self.gate, clock=self.clock)
+        row = intent.row
+        with bound_contextvars(intent=row.token, correlation=row.correlation, cycle=row.cycle_id):
+            outcome = send_intent(intent, gateway=self.gateway, gate=self.gate, clock=self.clock)
         self._doubts -= not isinstance(outcome, Unknown)
         if ask.raises_exposure and isinstance(outcome, Accepted | Unknown):
             self._fresh.add(intent.row.pk, ask, standing, self.guards.newest_book_at)

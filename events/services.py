@@ -1,5 +1,6 @@
 """Named writes of the journal and of the command inbox."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 LISTENERS: list[Callable[[Sequence[Event]], None]] = []
 # More news than this at once is told to the pages as "look again"
 PUBLISHED_AT_ONCE = 20
+
+log = logging.getLogger(__name__)
 
 
 def record(
@@ -45,7 +48,19 @@ def record_many(drafts: Sequence[EventDraft]) -> list[Event]:
         live.publish_many(_news(events))
         for listen in LISTENERS:
             listen(events)
+        transaction.on_commit(lambda: _log(events))
     return events
+
+
+def _log(events: Sequence[Event]) -> None:
+    """Tell the log of events that are kept, so that one stream has everything; of a flood only how many there were."""
+    if len(events) > PUBLISHED_AT_ONCE:
+        log.info("%d events, the first %s: %s", len(events), events[0].kind, events[0].text)
+        return
+    for event in events:
+        numbers = {"account": event.account_id, "bot": event.bot_id, "cycle": event.cycle_id, "order": event.order_id}
+        about = {name: number for name, number in numbers.items() if number is not None}
+        log.log(logging.getLevelName(event.level.upper()), "%s: %s", event.kind, event.text, extra=about)
 
 
 def _event(draft: EventDraft) -> Event:

@@ -5,6 +5,8 @@ import sys
 
 from django.core.asgi import get_asgi_application
 
+from core.clock import SystemClock
+from core.loglevel import follow
 from tradingsite.env import EnvError, load
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingsite.settings")
@@ -12,6 +14,7 @@ try:
     load()
     # Django is set up before anything that imports models
     django_application = get_asgi_application()
+    follow(load().trading_var_dir / "log", SystemClock())
 except EnvError as error:
     sys.exit(str(error))
 

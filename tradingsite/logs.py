@@ -1,43 +1,55 @@
 """Logging: readable lines on the console, one JSON object a line in `var/log`, rotated."""
 
 import contextlib
-import datetime
-import json
 import logging
 import logging.handlers
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import structlog
+from structlog.contextvars import merge_contextvars
 
 from tradingsite.postgres.locks import file_lock
 
 FILE_BYTES_MAX = 10_000_000
 FILES_KEPT = 5
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# Every record, whoever logs it: who, where, when, and what the code around it is about (account, bot, cycle, …)
+ABOUT = (
+    merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    structlog.processors.CallsiteParameterAdder(
+        {structlog.processors.CallsiteParameter.PROCESS, structlog.processors.CallsiteParameter.THREAD_NAME}
+    ),
+)
 
 
-class JsonFormatter(logging.Formatter):
-    """Write a record as one JSON object: time in UTC, level, logger, process, message and whatever `extra` holds."""
+def json_lines() -> logging.Formatter:
+    """Give the formatter that writes a record as one JSON object, with its extras and its traceback."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=ABOUT,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+        ],
+    )
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
-        line: dict[str, Any] = {
-            "at": datetime.datetime.fromtimestamp(record.created, tz=datetime.UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "pid": record.process,
-            "thread": record.threadName,
-            "message": record.getMessage(),
-        }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+
+def no_events() -> Callable[[logging.LogRecord], bool]:
+    """Give the console's filter: `runengine` tells events there itself, in the words of the journal."""
+    return lambda record: record.name != "events.services"
 
 
 def logging_settings(level: str, folder: Path, *, to_file: bool) -> dict[str, Any]:
     """Give Django's LOGGING. The file opens at the first record, so a command that logs nothing makes none."""
-    handlers: dict[str, Any] = {"console": {"class": "logging.StreamHandler", "formatter": "text"}}
+    console = {"class": "logging.StreamHandler", "formatter": "text", "filters": ["no events"]}
+    handlers: dict[str, Any] = {"console": console}
     if to_file:
         folder.mkdir(parents=True, exist_ok=True)
         handlers["file"] = {
@@ -54,8 +66,9 @@ def logging_settings(level: str, folder: Path, *, to_file: bool) -> dict[str, An
         "disable_existing_loggers": False,
         "formatters": {
             "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"},
-            "json": {"()": "tradingsite.logs.JsonFormatter"},
+            "json": {"()": "tradingsite.logs.json_lines"},
         },
+        "filters": {"no events": {"()": "tradingsite.logs.no_events"}},
         "handlers": handlers,
         "root": {"handlers": list(handlers), "level": level},
         "loggers": {

@@ -17,6 +17,7 @@ from accounts.admincells import (
     amount,
     label,
     live_risk,
+    log_text,
     moment,
     projection_of,
     stop_out_text,
@@ -68,6 +69,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         "to_stop_out",
         "cost_to_close",
         "worst",
+        "log",
     )
     fieldsets = (
         (None, {"fields": ("name", "demo", "wanted", "engine", "equity")}),
@@ -97,6 +99,10 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         ),
         ("Worst case", {"fields": ("to_stop_out", "cost_to_close", "worst")}),
         ("Doctor", {"fields": ("doctor",)}),
+        (
+            "Log",
+            {"fields": ("log",), "description": "What this host logged about it, newest first."},
+        ),
     )
     add_fieldsets = (
         (None, {"fields": ("name", "demo")}),
@@ -162,6 +168,10 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         )
         lines = format_html_join("", '<li class="flex flex-wrap gap-2 py-1">{} <b>{}</b> {} <i>{}</i></li>', rows)
         return format_html("{} UTC<ul>{}</ul>", moment(state.examined_at), lines)
+
+    @display(description="Last lines")
+    def log(self, account: TradingAccount) -> str:
+        return log_text(account.pk)
 
     @display(description="Distance to stop-out")
     def to_stop_out(self, account: TradingAccount) -> str:

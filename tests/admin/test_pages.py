@@ -90,7 +90,7 @@ def test_lists_take_a_bounded_number_of_queries(
 ) -> None:
     client = as_("root")
     client.get(url(model, "changelist"))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         client.get(url(model, "changelist"))
 
 

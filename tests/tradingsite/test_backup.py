@@ -22,6 +22,7 @@ from events.models import Command as EngineCommand
 from events.services import ask
 from orders.models import Order, OrderIntent
 from reconciliation.models import Divergence
+from reconciliation.services.settling import mark_manual
 from risk.models import Block
 from risk.services.blocks import lift_block
 from strategies.models import Bot
@@ -80,6 +81,10 @@ def test_a_restored_engine_sends_nothing_until_a_person_lets_it(world: World, tm
     assert "restored from the backup of" in block.reason
     lift_block(block_id=block.pk, why="looked at it", at=world.clock.now(), by_id=world.ada.pk)
     world.move(-40, run=10)
+    assert not OrderIntent.objects.exclude(token__in=sent_before).exists(), "the divergences hold entries back too"
+    for divergence in Divergence.objects.filter(state="open"):
+        mark_manual(divergence=divergence, why="another bot's", by=world.ada, at=world.clock.now())
+    world.run(20)
     assert OrderIntent.objects.exclude(token__in=sent_before).exists()
 
 

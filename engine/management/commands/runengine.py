@@ -21,6 +21,7 @@ from django.utils.module_loading import import_string
 from accounts.selectors import wanted_accounts
 from core.clock import SystemClock
 from core.ids import SystemIds
+from core.loglevel import follow
 from engine.demo import Demo, ensure_demo
 from engine.firstaccount import ensure_first_account
 from engine.report import report
@@ -57,6 +58,7 @@ class Command(BaseCommand):
             raise CommandError("--seconds: give a number above 0.")
         if not 1 <= options["runners"] <= 16:
             raise CommandError("--runners: give a number from 1 to 16.")
+        follow(settings.VAR_DIR / "log", SystemClock())
         web = None if options["web"] is None else address(options["web"])
         with import_string(settings.DATABASE_SESSION)():
             self.check()
