@@ -73,9 +73,10 @@ SOAK_SEEDS ?= 2000
 SOAK_GRID_ROUNDS ?= 14
 
 soak: export DJANGO_SETTINGS_MODULE = tests.settings
-soak: install  ## Rehearse 2,000 seeds and the grid at every level, then 100 kills, 30 pauses, 20 database restarts of real processes (hours)
+soak: install  ## Rehearse 2,000 seeds and the grid at every level, tell 20,000 books, then 100 kills, 30 pauses, 20 database restarts of real processes (hours)
 	@seed=$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**9))') && echo "seeds from $$seed" && \
 	$(REHEARSAL) --seed $$seed --count $(SOAK_SEEDS)
+	@$(MAKE) --no-print-directory soak-reconciliation
 	@GRID_ROUNDS=$(SOAK_GRID_ROUNDS) $(BIN)/python -m pytest -q tests/simulation/test_grid.py
 	@$(BIN)/python -m pytest -q -s tests/processes/soak.py $(ARGS)
 

@@ -41,7 +41,6 @@ from reconciliation.manager import Reconciler
 from reconciliation.models import PolicyRule
 from tradingsite import postgres
 
-PASSES = 10
 # It takes seconds
 BASELINE_PASSES = 2
 
@@ -50,7 +49,7 @@ class Undo(Exception):
     """Ends a transaction whose rows are not to stay."""
 
 
-def timed(run: Callable[[], object], *, undo: bool, passes: int = PASSES) -> tuple[list[float], list[float]]:
+def timed(run: Callable[[], object], *, undo: bool, passes: int) -> tuple[list[float], list[float]]:
     """Return the durations of `run`, and of the checks that its commit would make, in milliseconds, ascending.
 
     With `undo`, what it wrote is taken back each time.
@@ -110,7 +109,7 @@ def reconciler_of(gateway: Mt5Gateway, gate: SendGate, clock: VirtualClock) -> R
     return Reconciler(gateway=gateway, gate=gate, clock=clock, orders_manager=manager)
 
 
-def measure(positions: int) -> dict[str, Any]:
+def measure(positions: int, passes: int) -> dict[str, Any]:
     """Return the figures (milliseconds) and their ratios to the baseline."""
     clock = VirtualClock(START)
     with TemporaryDirectory() as folder:
@@ -126,16 +125,16 @@ def measure(positions: int) -> dict[str, Any]:
         settle()
         found = {
             "baseline": timed(lambda: one_by_one(account.pk, book), undo=False, passes=BASELINE_PASSES),
-            "matched": timed(lambda: reconciler.compare(book, at=at), undo=False),
+            "matched": timed(lambda: reconciler.compare(book, at=at), undo=False, passes=passes),
         }
         Order.objects.filter(account=account).delete()
         Cycle.objects.filter(account=account, number__gt=2).update(status="closed", closed_at=at)
         Cycle.objects.filter(account=account, number=2).update(side="sell")
         PolicyRule.objects.create(account=account, kind="missing_books", policy="adopt")
-        found["adopting"] = timed(lambda: reconciler.compare(book, at=at), undo=True)
+        found["adopting"] = timed(lambda: reconciler.compare(book, at=at), undo=True, passes=passes)
         PolicyRule.objects.all().delete()
         account.bots.update(magic=8)
-        found["unknown"] = timed(lambda: reconciler.compare(book, at=at), undo=True)
+        found["unknown"] = timed(lambda: reconciler.compare(book, at=at), undo=True, passes=passes)
     figures = {
         f"{name}_{label}_ms": round(percentile(taken, share), 3)
         for name, (samples, checks) in found.items()
@@ -150,15 +149,16 @@ def main() -> None:
     """Run it in a database of its own on the site's server."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--positions", type=int, default=1000, help="positions and orders (default 1000)")
+    parser.add_argument("--passes", type=int, default=10, help="timed passes of each kind (default 10)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    if options.positions < 20:
-        parser.error("--positions: give 20 or more")
+    if options.positions < 20 or options.passes < 1:
+        parser.error("--positions, --passes: give 20 positions or more, and a pass at least")
     with postgres.using():
         old = connection.settings_dict["NAME"]
         connection.creation.create_test_db(verbosity=0, autoclobber=True)
         try:
-            found = measure(options.positions)
+            found = measure(options.positions, options.passes)
         finally:
             connection.creation.destroy_test_db(old, verbosity=0)
     if options.json:
