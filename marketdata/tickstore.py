@@ -82,6 +82,8 @@ class TickStore:
             day += timedelta(days=1)
         rows = np.concatenate(pieces, axis=1) if pieces else np.empty((COLUMNS, 0))
         chosen = rows[:, (rows[0] >= first) & (rows[0] < last)]
+        # A clock that was set back wrote earlier times behind later ones
+        chosen = chosen[:, np.argsort(chosen[0], kind="stable")]
         return Seen(*(np.ascontiguousarray(column) for column in chosen))
 
     def _path(self, symbol: str, day: date) -> Path:

@@ -53,6 +53,13 @@ def test_a_torn_end_costs_the_last_piece_and_is_written_over(tmp_path: Path) -> 
     assert len(store.between("EURUSD", *EVER)) == 2
 
 
+def test_times_come_back_in_order_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    store = TickStore(tmp_path, days=5)
+    store.append("EURUSD", ticks(20, 30))
+    store.append("EURUSD", ticks(5, 25))
+    assert list(store.between("EURUSD", *EVER).at - START.timestamp()) == [5, 20, 25, 30]
+
+
 def test_days_beyond_the_kept_ones_are_removed(tmp_path: Path) -> None:
     store = TickStore(tmp_path, days=2)
     for day in range(6):
