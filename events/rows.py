@@ -36,12 +36,12 @@ def insert_rows(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> list[i
         else:
             chosen.append(f"u.{connection.ops.quote_name(name)}")
             arrays.append(name)
-            values.append("{" + ",".join(map(_element, column)) + "}")
+            values.append(_array(column))
     names = ", ".join(map(connection.ops.quote_name, fields))
     table = connection.ops.quote_name(model._meta.db_table)
     # Counts the rows, where no column differs too
     arrays.append("n")
-    values.append("{" + ",".join(map(str, range(len(rows)))) + "}")
+    values.append(_array(list(range(len(rows)))))
     unnested = ", ".join(f"%s::{_type(fields[name]) if name in fields else 'int'}[]" for name in arrays)
     aliases = ", ".join(map(connection.ops.quote_name, arrays))
     with connection.cursor() as cursor:
@@ -66,10 +66,14 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+def _array(column: Sequence[Any]) -> str:
+    """Return values as PostgreSQL writes an array; plain numbers need no look at each."""
+    is_plain = {type(value) for value in column} <= {int, float}
+    return "{" + ",".join(map(repr if is_plain else _element, column)) + "}"
+
+
 def _element(value: Any) -> str:
     """Return a value as an element of an array in PostgreSQL's text form."""
     if value is None:
         return "NULL"
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return repr(value) if type(value) in (int, float) else str(value)
     return '"' + _text(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
