@@ -1,5 +1,8 @@
 """What a paper account does by itself: fills, costs, nights, stop-out, and going on after its process was killed."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +22,7 @@ from core.outcome import Accepted, Outcome, Refused
 from tests.brokers.simulator.conftest import LOGIN, PASSWORD, SERVER, START, Rig
 
 BID, ASK = 1.10000, 1.10010
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Paper:
@@ -213,3 +217,32 @@ def test_swaps_are_said_in_the_accounts_money(tmp_path: Path, mode: int, night: 
     assert has_moved(setup, replace(setup, volume_step=0.1))
     gateway.close()
     known.rig.mt5.shutdown()
+
+
+# A process that trades on paper, and ends as SIGKILL ends it, with nothing let go
+VICTIM = """
+import os, signal, sys
+from pathlib import Path
+from tests.brokers.paper.test_gateway import Paper
+
+paper = Paper(Path(sys.argv[1]))
+gateway = paper.gateway()
+for lots in (0.1, 0.2):
+    print(type(paper.buy(gateway, lots)).__name__, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills the POSIX way")
+def test_what_was_answered_outlives_kill_9(tmp_path: Path) -> None:
+    victim = subprocess.run(
+        [sys.executable, "-c", VICTIM, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert (victim.returncode, victim.stdout.split()) == (-signal.SIGKILL, ["Accepted", "Accepted"]), victim.stderr
+    paper = Paper(tmp_path)
+    back = paper.gateway(may_begin=False)
+    assert [p.volume for p in back.book().positions] == [0.1, 0.2]
+    assert len([d for d in paper.truth.deals if d.order]) == 2
+    back.close()
+    paper.rig.mt5.shutdown()
