@@ -64,6 +64,7 @@ def test_accounts_of_one_currency_and_kind_of_money_are_judged_together(world: W
     assert portfolio_drawdown(world.account.pk) == pytest.approx(20.0)
 
 
+@pytest.mark.requirement("S1-69")
 def test_an_account_that_is_well_itself_closes_when_all_together_fell_too_far(world: World) -> None:
     configure(world, portfolio_close=15.0)
     world.bot(lot_size=0.1, distance=5000.0, target_profit=1e6)
