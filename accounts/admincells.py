@@ -213,6 +213,6 @@ def log_text(account_id: int) -> str:
         return "Nothing yet. The log of an engine on another host is there, under its var/log."
     rows = [(str(one.get("at", ""))[:19], str(one.get("level", "")), str(one.get("message", ""))) for one in lines]
     return format_html(
-        '<div class="max-h-80 overflow-y-auto font-mono text-xs whitespace-pre-wrap break-words">{}</div>',
-        format_html_join("\n", "{}Z {}  {}", reversed(rows)),
+        '<ul class="font-mono text-xs" style="max-height: 20rem; overflow-y: auto; overflow-wrap: anywhere">{}</ul>',
+        format_html_join("", '<li class="py-1"><b>{}Z {}</b> {}</li>', reversed(rows)),
     )

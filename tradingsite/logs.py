@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from structlog.contextvars import merge_contextvars
+from structlog.typing import EventDict
 
 from tradingsite.postgres.locks import file_lock
 
@@ -28,12 +29,19 @@ ABOUT = (
 )
 
 
+def _without_text_time(logger: object, name: str, line: EventDict) -> EventDict:
+    """Leave out what the console's formatter wrote into the record."""
+    line.pop("asctime", None)
+    return line
+
+
 def json_lines() -> logging.Formatter:
     """Give the formatter that writes a record as one JSON object, with its extras and its traceback."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=ABOUT,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _without_text_time,
             structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
