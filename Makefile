@@ -61,7 +61,8 @@ REHEARSE_MATRIX_SECONDS ?= 420
 REHEARSE_SEEDS_SECONDS ?= 260
 REHEARSAL := $(BIN)/python manage.py simulate --workers $(REHEARSE_WORKERS)
 
-rehearse: export DJANGO_SETTINGS_MODULE = tests.settings
+rehearse soak: export DJANGO_SETTINGS_MODULE = tests.settings
+rehearse soak: export TRADING_VAR_DIR = $(CURDIR)/var/test
 rehearse: install  ## Rehearse the whole matrix of crashes and faults, and 100 random seeds of five simulated minutes (12 minutes)
 	@seed=$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**9))') && \
 	echo "matrix in the order of seed $$seed" && \
@@ -72,7 +73,6 @@ rehearse: install  ## Rehearse the whole matrix of crashes and faults, and 100 r
 SOAK_SEEDS ?= 2000
 SOAK_GRID_ROUNDS ?= 14
 
-soak: export DJANGO_SETTINGS_MODULE = tests.settings
 soak: install  ## Rehearse 2,000 seeds and the grid at every level, tell 20,000 books, then 100 kills, 30 pauses, 20 database restarts of real processes (hours)
 	@seed=$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**9))') && echo "seeds from $$seed" && \
 	$(REHEARSAL) --seed $$seed --count $(SOAK_SEEDS)

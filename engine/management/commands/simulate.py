@@ -37,6 +37,7 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=int, default=1, help="processes that share the seeds")
         parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help="which part of the matrix, of how many")
         parser.add_argument("--budget", type=float, help="begin no further seed after so many seconds")
+        parser.add_argument("--template", default="", help="make the database of this one, which is migrated")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -80,9 +81,9 @@ class Command(BaseCommand):
         from tests.simulation.database import own_database
         from tests.simulation.summary import Summary
 
-        clock = SystemClock()
-        began, summary = clock.ticks(), Summary()
-        with own_database():
+        clock, summary = SystemClock(), Summary()
+        with own_database(options["template"]):
+            began = clock.ticks()
             for name, run in self._runs(options, names):
                 if options["budget"] is not None and clock.ticks() - began > options["budget"]:
                     break
@@ -113,8 +114,13 @@ class Command(BaseCommand):
 
     def _share(self, options: dict[str, Any]) -> dict[str, Any]:
         """Deal the seeds out to processes, each with a database of its own, and add their reports up."""
+        from tests.simulation.database import template_database
         from tests.simulation.summary import merged
 
+        with template_database() as template:
+            return merged(self._reports({**options, "template": template}))
+
+    def _reports(self, options: dict[str, Any]) -> list[dict[str, Any]]:
         each, more = divmod(options["count"], options["workers"])
         first, children = options["seed"], []
         for number in range(options["workers"]):
@@ -133,11 +139,12 @@ class Command(BaseCommand):
             if child.returncode not in (0, 2):
                 raise CommandError(f"A worker ended with exit code {child.returncode}; its error is above.")
             reports.append(json.loads(out.splitlines()[-1]))
-        return merged(reports)
+        return reports
 
     def _child(self, seed: int, count: int, options: dict[str, Any], *more: str) -> "subprocess.Popen[str]":
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", "--json", *more]
         command += ["--seed", str(seed), "--count", str(count), "--seconds", str(options["seconds"])]
+        command += ["--template", options["template"]]
         command += ["--faults", options["faults"]] if options["faults"] else []
         command += ["--budget", str(options["budget"])] if options["budget"] is not None else []
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
