@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from backtesting.history import Charts
 from backtesting.replay import Replay
@@ -23,7 +23,13 @@ from tests.strategies.test_cycle_trader import PARAMS
 TRADER = "cycle-trader"
 SEEDS = range(3)
 # The first example that fails will do
-UNSHRUNK = settings(contract.EXAMPLES, phases=[Phase.generate], max_examples=600)
+UNSHRUNK = settings(
+    contract.EXAMPLES,
+    phases=[Phase.generate],
+    max_examples=1500,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
 Change = Callable[[Decide], Decide]
 
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backtesting.parity.domain import Cause, Moment, Step, TradedLeg, as_row, compare, split_step, totals
 
+# How long examples take to draw says how busy the machine is
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow])
 BASE = 1.1
 prices = st.integers(-200, 200).map(lambda points: round(BASE + points * 1e-5, 5))
 moments = st.builds(
@@ -24,6 +26,7 @@ legs = st.builds(
 causes = st.sampled_from([None, *Cause])
 
 
+@PATIENT
 @given(steps, steps, st.booleans())
 def test_the_parts_of_a_price_are_the_whole_difference(live: Step, ideal: Step, buying: bool) -> None:
     parts = split_step(live, ideal, buying=buying, money=10_000.0)
@@ -31,6 +34,7 @@ def test_the_parts_of_a_price_are_the_whole_difference(live: Step, ideal: Step, 
     assert sum(parts.values()) == pytest.approx(whole, abs=1e-6)
 
 
+@PATIENT
 @given(st.lists(legs, max_size=12), st.lists(legs, max_size=12), st.lists(causes, min_size=1, max_size=4))
 def test_every_leg_is_counted_once_and_the_causes_add_up(
     live: Sequence[TradedLeg], ideal: Sequence[TradedLeg], found: Sequence[Cause | None]
@@ -45,6 +49,7 @@ def test_every_leg_is_counted_once_and_the_causes_add_up(
         as_row(pair)
 
 
+@PATIENT
 @given(st.lists(legs, max_size=8))
 def test_a_day_equals_itself(live: Sequence[TradedLeg]) -> None:
     # A leg that a guard closed says so even where the replay did the same

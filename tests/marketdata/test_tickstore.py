@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brokers.domain import Quote
@@ -92,6 +92,7 @@ def test_a_disk_that_refuses_costs_the_recording_only(tmp_path: Path) -> None:
     recorder.flush()
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.floats(0, 5_000), max_size=40))
 def test_gaps_are_the_times_without_ticks(times: list[float]) -> None:
     at = np.array(sorted(times))
