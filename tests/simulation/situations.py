@@ -118,7 +118,7 @@ SITUATIONS: Mapping[str, tuple[Prepare, dict[str, Any]]] = {
     "orders.applying.apply": (_seen_again, {}),
     "orders.unknowns.UnknownResolver._prove_absent": (_fault("reply_lost_before", 0.0, 0.0), {}),
     "orders.unknowns.UnknownResolver._request_was_executed": (
-        _fault("reply_lost_after", 0.0, 16.0),
+        _fault("reply_lost_after", 0.0, 21.0),
         {"max_cycles": 1},
     ),
     "cycles.integrity.examine": (_late_and_closed_by_hand, {}),
