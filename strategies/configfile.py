@@ -37,13 +37,13 @@ def as_yaml(bot: Bot, config: BotConfig) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
-def read_yaml(text: str) -> ConfigFile:
-    """Read a file's text; nothing is stored.
+def read_yaml(content: bytes) -> ConfigFile:
+    """Read a file's content; nothing is stored.
 
     Raises:
         ValidationError: It is no such file, or a value does not hold for the strategy; the parameter is named.
     """
-    found = _parsed(text)
+    found = _parsed(content)
     unknown = sorted(str(key) for key in found.keys() - KEYS)
     if unknown:
         raise ValidationError(f"{', '.join(unknown)}: unknown; a file has {', '.join(sorted(KEYS))}.", code="file")
@@ -68,11 +68,13 @@ def fitting(file: ConfigFile, bot: Bot) -> ConfigFile:
     return file
 
 
-def _parsed(text: str) -> dict[Any, Any]:
-    if len(text.encode()) > SIZE_MAX:
+def _parsed(content: bytes) -> dict[Any, Any]:
+    if len(content) > SIZE_MAX:
         raise ValidationError(f"The file is larger than {SIZE_MAX // 1024} KB.", code="file")
     try:
-        found = yaml.load(text, Loader=_Strict)  # noqa: S506 - a safe loader, made stricter
+        found = yaml.load(content.decode("utf-8"), Loader=_Strict)  # noqa: S506 - a safe loader, made stricter
+    except UnicodeDecodeError:
+        raise ValidationError("It is not UTF-8.", code="file") from None
     except (yaml.YAMLError, RecursionError, ValueError) as problem:
         where = getattr(problem, "problem_mark", None)
         line = f" in line {where.line + 1}" if where is not None else ""

@@ -16,7 +16,7 @@ from accounts.adminkit import CLOCK, DeskAdmin, ScopedRelatedFilter, display, pe
 from accounts.models import DesiredState
 from strategies import registry, services
 from strategies.admin.forms import BotForm, BotStateDialog
-from strategies.admin.page import config_page
+from strategies.admin.page import config_file, config_page
 from strategies.models import Bot
 
 
@@ -66,11 +66,20 @@ class BotAdmin(DeskAdmin[Bot]):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.config_view)
-        return [path("<path:object_id>/config/", view, name="strategies_bot_config"), *super().get_urls()]
+        file = self.admin_site.admin_view(self.file_view)
+        return [
+            path("<path:object_id>/config/", view, name="strategies_bot_config"),
+            path("<path:object_id>/config.yaml", file, name="strategies_bot_file"),
+            *super().get_urls(),
+        ]
 
     def config_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show and save the bot's parameters; the form is generated from its strategy."""
         return config_page(self, request, self.visible_row(request, object_id))
+
+    def file_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give the bot's parameters as a YAML file."""
+        return config_file(request, self.visible_row(request, object_id))
 
     @display(description="Account", ordering="account__name")
     def account_link(self, bot: Bot) -> str:

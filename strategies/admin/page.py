@@ -1,13 +1,15 @@
 """The page with a bot's parameters: a typed form generated from its strategy, and the versions that were saved."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils.text import slugify
 from unfold.forms import AdminForm
 from unfold.widgets import INPUT_CLASSES, SELECT_CLASSES, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
@@ -15,12 +17,16 @@ from accounts.adminkit import CLOCK, person
 from accounts.validation import plain_text
 from strategies import registry, services
 from strategies.admin.versions import said
+from strategies.configfile import SIZE_MAX, as_yaml, fitting, read_yaml
 from strategies.forms import ParamsForm, config_form, fieldsets
 from strategies.models import Bot
-from strategies.selectors import versions_of
+from strategies.selectors import differences, versions_of
 
 if TYPE_CHECKING:
     from strategies.admin.bots import BotAdmin
+
+
+WHOLE = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
 class VersionForm(forms.Form):
@@ -68,6 +74,36 @@ def save(request: HttpRequest, bot: Bot, params: ParamsForm, version: VersionFor
     return redirect("admin:strategies_bot_config", object_id=bot.pk)
 
 
+def filled(request: HttpRequest, bot: Bot) -> dict[str, Any] | None:
+    """Return the values of a file that was handed in, with a word about it; None when it does not hold."""
+    given = request.FILES.get("file")
+    try:
+        if given is None:
+            raise ValidationError("choose one first.")
+        file = fitting(read_yaml(given.read(SIZE_MAX + 1)), bot)
+    except ValidationError as problem:
+        messages.error(request, f"The file was not taken: {' '.join(problem.messages)}")
+        return None
+    changes = differences(bot.config.values if bot.config else {}, file.values)
+    what = ", ".join(said(change) for change in changes) or "nothing"
+    messages.info(request, f"Read from {given.name}, not saved yet. It changes: {what}.")
+    return file.values
+
+
+def config_file(request: HttpRequest, bot: Bot) -> HttpResponse:
+    """Give a version of the parameters as a YAML file, the one in use unless `version` names another."""
+    number = request.GET.get("version")
+    known = bot.configs.filter(version=int(number)).first() if number and WHOLE.fullmatch(number) else None
+    config = bot.config if number is None else known
+    if config is None:
+        raise Http404
+    name = f"{slugify(bot.name) or 'bot'}-v{config.version}.yaml"
+    return HttpResponse(
+        as_yaml(bot, config), content_type="application/yaml; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )  # fmt: skip
+
+
 def history(bot: Bot) -> list[dict[str, Any]]:
     """List the versions with what each changed, newest first."""
     return [
@@ -97,8 +133,10 @@ def config_page(model_admin: "BotAdmin", request: HttpRequest, bot: Bot) -> Http
     except KeyError as error:
         context |= {"problem": str(error.args[0]), "versions": history(bot)}
         return TemplateResponse(request, "strategies/config.html", context)
-    data = request.POST if request.method == "POST" else None
-    params = config_form(spec, bot.config.values if bot.config else None)(data)
+    is_file = "fill" in request.POST
+    data = request.POST if request.method == "POST" and not is_file else None
+    known = bot.config.values if bot.config else None
+    params = config_form(spec, (filled(request, bot) if is_file else None) or known)(data)
     version = VersionForm(data, initial={"seen_version": bot.config.version if bot.config else 0})
     styled(params)
     # Both are judged, so that all errors show at once

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
 from events.models import Command, Event
 from strategies import registry
 from strategies.models import Bot, BotConfig
-from tests.admin.conftest import AT, Desk
+from strategies.services import save_config
+from tests.admin.conftest import AT, Desk, make_bot
 from tests.admin.test_forms import NASTY
 
 
@@ -147,3 +149,55 @@ def test_a_bot_without_parameters_starts_from_the_defaults(desk: Desk, as_: Call
     bot.refresh_from_db()
     assert bot.config is not None
     assert bot.config.values == registry.defaults("cycle-trader")
+
+
+def file_of(bot: Bot, query: str = "") -> str:
+    return reverse("admin:strategies_bot_file", args=(bot.pk,)) + query
+
+
+def test_a_configuration_leaves_as_a_file_and_fills_the_form_of_another_bot(
+    desk: Desk, as_: Callable[..., Client]
+) -> None:
+    mia = as_("mia")
+    save_config(bot=desk.bot, values={"distance": 35.0}, at=AT)
+    answer = as_("ben").get(file_of(desk.bot))
+    assert answer["Content-Disposition"] == 'attachment; filename="mybot_eurusd-v2.yaml"'
+    assert b"distance: 35.0" in answer.content
+    assert b"distance: 50.0" in mia.get(file_of(desk.bot, "?version=1")).content
+    other = make_bot(desk.account, "Second")
+    file = SimpleUploadedFile("grid.yaml", answer.content)
+    text = mia.post(page_of(other), {"fill": "1", "file": file}).content.decode()
+    assert "Read from grid.yaml, not saved yet. It changes: distance: 50.0 → 35.0." in text
+    assert 'value="35.0"' in text
+    assert other.configs.count() == 1, "the file fills the form, a person saves it"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "choose one first"),
+        (b"", "It is no configuration"),
+        (b"\xff\xfe", "It is not UTF-8"),
+        (b"x" * 70_000, "larger than 64 KB"),
+        (b"strategy: scalping\nvalues: {}", "the file is for scalping"),
+        (b"strategy: cycle-trader\nvalues: {lot_size: <b>}", "lot_size"),
+    ],
+)
+def test_a_file_that_does_not_hold_is_refused_and_the_form_stays(
+    desk: Desk, as_: Callable[..., Client], content: bytes | None, problem: str
+) -> None:
+    given = {"fill": "1"} | ({} if content is None else {"file": SimpleUploadedFile("grid.yaml", content)})
+    text = as_("mia").post(page_of(desk.bot), given).content.decode()
+    assert "The file was not taken" in text
+    assert problem in text
+    assert 'value="50.0"' in text
+    assert "<b>" not in text.partition("The file was not taken")[2][:200]
+
+
+def test_files_of_foreign_bots_and_versions_that_do_not_exist_are_404(desk: Desk, as_: Callable[..., Client]) -> None:
+    foreign = Bot.objects.get(name="Foreign")
+    assert as_("mia").get(file_of(foreign)).status_code == 404
+    for odd in ("9", "frog", "", "-1", "99999999999999999999"):
+        assert as_("mia").get(file_of(desk.bot, f"?version={odd}")).status_code == 404
+    file = SimpleUploadedFile("grid.yaml", b"strategy: cycle-trader\nvalues: {}")
+    assert as_("ben").post(page_of(desk.bot), {"fill": "1", "file": file}).status_code == 403

@@ -87,7 +87,7 @@ def test_a_file_that_does_not_hold_is_refused_by_name(text: str, problem: str, t
 @given(st.text(max_size=200) | st.text(alphabet="strategyvalues:{}[]&*!|>-\n 'cle0.19", max_size=200))
 def test_no_text_does_more_than_be_refused(text: str) -> None:
     with pytest.raises(ValidationError):
-        read_yaml(text)
+        read_yaml(text.encode("utf-8", "replace"))
 
 
 def test_a_file_for_another_strategy_or_person_is_refused(desk: Desk, tmp_path: Path) -> None:  # noqa: F811

@@ -127,10 +127,10 @@ class Command(RowsCommand):
 
     def _read(self, name: str) -> ConfigFile:
         try:
-            text = sys.stdin.read(SIZE_MAX + 1) if name == "-" else Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            raise CommandError(f"{name}: {getattr(problem, 'strerror', None) or 'it is not UTF-8'}.") from None
+            content = sys.stdin.buffer.read(SIZE_MAX + 1) if name == "-" else Path(name).read_bytes()
+        except OSError as problem:
+            raise CommandError(f"{name}: {problem.strerror}.") from None
         try:
-            return read_yaml(text)
+            return read_yaml(content)
         except ValidationError as problem:
             raise CommandError(f"{name}: {in_words(problem)}") from None
