@@ -1,6 +1,6 @@
 """Remove each safety line in turn, in a copy of the repository, and see that its tests turn red.
 
-    python tools/mutants.py [NAME …] [--list]
+    python tools/mutants.py [NAME …] [--list] [--workers N]
 
 A new mutant is one entry of MUTANTS: what it removes, the file, the exact text with what takes its place, and the tests
 that must fail. Exit code 0: every mutant was killed; 1: one survived, or its text is not in the file any more.
@@ -12,7 +12,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -25,6 +27,7 @@ from tools.replaymutants import REPLAY_MUTANTS
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 TESTS_FAILED = 1
 RUN_SECONDS = 600
+WORKERS = 2
 
 
 SAFETY = "tests/orders/test_safety.py"
@@ -248,32 +251,63 @@ def survives(mutant: Mutant, copy: Path) -> str | None:
     return "its tests stay green" if done.returncode == 0 else f"its tests can't run:\n{done.stdout[-2000:]}"
 
 
+class Copies:
+    """Copies of the repository, one a worker, each with a database server that lives as long as the copy."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self._free: SimpleQueue[Path] = SimpleQueue()
+        self._all = [folder / str(number) / "repository" for number in range(count)]
+
+    def __enter__(self) -> "Copies":
+        for copy in self._all:
+            shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+            _manage(copy, "db", "start")
+            self._free.put(copy)
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        for copy in self._all:
+            _manage(copy, "stop")
+
+    def judge(self, mutant: Mutant) -> str | None:
+        """Say what is wrong with a mutant, None when it was killed."""
+        copy = self._free.get()
+        try:
+            return survives(mutant, copy)
+        except (ValueError, subprocess.TimeoutExpired) as problem:
+            return str(problem)
+        finally:
+            self._free.put(copy)
+
+
+def _manage(copy: Path, *words: str) -> None:
+    where = {"TRADING_VAR_DIR": str(copy / "var" / "test" / "alone")}
+    subprocess.run([sys.executable, "manage.py", *words], cwd=copy, capture_output=True, check=False,
+                   env={**os.environ, **where})  # fmt: skip
+
+
 def main() -> int:
     """Run the mutants that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", help="part of a mutant's name")
     parser.add_argument("--list", action="store_true", help="only list them")
+    parser.add_argument("--workers", type=int, default=WORKERS, help=f"how many at a time ({WORKERS})")
     options = parser.parse_args()
     chosen = [m for m in MUTANTS if not options.name or any(part in m.name for part in options.name)]
     if options.list:
         print("\n".join(f"{m.name}  ({m.file})" for m in chosen))
         return 0
     alive = 0
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "repository"
-        shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
-        for mutant in chosen:
-            try:
-                wrong = survives(mutant, copy)
-            except ValueError as problem:
-                wrong = str(problem)
+    workers = max(1, options.workers)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Copies(Path(folder), workers) as copies,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        for mutant, wrong in zip(chosen, pool.map(copies.judge, chosen), strict=True):
             alive += wrong is not None
-            print(
-                f"{'killed  ' if wrong is None else 'SURVIVED'}  {mutant.name}" + (f": {wrong}" if wrong else ""),
-                flush=True,
-            )
-        subprocess.run([sys.executable, "manage.py", "stop"], cwd=copy, capture_output=True, check=False,
-                       env={**os.environ, "TRADING_VAR_DIR": str(copy / "var" / "test")})  # fmt: skip
+            said = "killed  " if wrong is None else "SURVIVED"
+            print(f"{said}  {mutant.name}" + (f": {wrong}" if wrong else ""), flush=True)
     print(f"{len(chosen) - alive} of {len(chosen)} mutants killed")
     return 1 if alive or not chosen else 0
 
