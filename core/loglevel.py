@@ -53,11 +53,10 @@ def asked_level(folder: Path, now: datetime) -> str | None:
     return None
 
 
-def apply_level(folder: Path, now: datetime) -> None:
-    """Let our loggers have the level that is asked for, else the one of the root."""
-    level = asked_level(folder, now) or logging.NOTSET
+def apply_level(level: str | None) -> None:
+    """Let our loggers have a level, or (None) the root's again."""
     for name in PACKAGES:
-        logging.getLogger(name).setLevel(level)
+        logging.getLogger(name).setLevel(level or logging.NOTSET)
 
 
 def follow(folder: Path, clock: Clock) -> None:
@@ -69,6 +68,10 @@ def follow(folder: Path, clock: Clock) -> None:
 
 
 def _follow(folder: Path, clock: Clock) -> None:
+    applied = None
     while True:
-        apply_level(folder, clock.now())
+        asked = asked_level(folder, clock.now())
+        if asked != applied:
+            apply_level(asked)
+            applied = asked
         clock.sleep(LOOK_SECONDS)

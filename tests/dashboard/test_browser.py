@@ -119,7 +119,8 @@ def test_an_account_is_paused_and_resumed_from_the_admin(desk: tuple[Engine, Pag
         page.locator('#result_list a[href*="/change/"]').first.click()
         page.locator("a:visible, button:visible").filter(has_text=action).first.click()
         page.get_by_role("button", name=f"{action} the account").click()
-        expect(page.get_by_text(re.compile(f"{shown.lower()}", re.IGNORECASE)).first).to_be_visible()
+        # What is said when the page has come again: until then it would break off what is navigated to
+        expect(page.get_by_text(re.compile(f"is to be {shown}", re.IGNORECASE)).first).to_be_visible()
         page.goto(f"{address}/admin/live/")
         state = page.locator("#desk-accounts tr").first.locator('[data-label="State"]')
         expect(state).to_contain_text(shown, timeout=SOON, ignore_case=True)

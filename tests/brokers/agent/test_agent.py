@@ -107,16 +107,15 @@ def test_calls_that_come_at_once_reach_the_terminal_one_after_the_other(
     another = threading.Event()
     monkeypatch.setattr(remote.rig.mt5, "positions_get", watched)
     with ThreadPoolExecutor(len(gateways)) as pool:
-        books = list(pool.map(lambda gateway: gateway.book(), gateways * 2))
+        pairs = pool.map(lambda gateway: (gateway.book(), gateway.book()), gateways)
+        books = [book for pair in pairs for book in pair]
     assert len(overlaps) >= len(books)
     assert not any(overlaps)
     seen = {tuple((p.ticket, p.symbol, p.profit, p.swap) for p in book.positions) for book in books}
     assert len(seen) == 1
     assert [lots for book in books for lots in [book.total_open_volume]] == [pytest.approx(0.3)] * 8
-    assert {d.commission for d in gateways[0].deals(START - timedelta(days=1), START + timedelta(days=1))} <= {
-        0.0,
-        -0.7,
-    }
+    deals = gateways[0].deals(START - timedelta(days=1), START + timedelta(days=1))
+    assert sorted(d.commission for d in deals if d.symbol) == [-0.7, -0.35]
 
 
 def test_an_intent_passes_once_also_after_a_restart(remote: Remote) -> None:
