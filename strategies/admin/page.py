@@ -11,7 +11,12 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.text import slugify
 from unfold.forms import AdminForm
-from unfold.widgets import INPUT_CLASSES, SELECT_CLASSES, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import (
+    INPUT_CLASSES,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from accounts.adminkit import CLOCK, person
 from accounts.validation import plain_text
@@ -47,9 +52,10 @@ def styled(form: forms.Form) -> None:
     for field in form.fields.values():
         if isinstance(field, forms.BooleanField):
             field.widget = UnfoldBooleanSwitchWidget()
+        elif isinstance(field, forms.ChoiceField):
+            field.widget = UnfoldAdminSelectWidget(choices=field.choices)
         else:
-            classes = SELECT_CLASSES if isinstance(field, forms.ChoiceField) else INPUT_CLASSES
-            field.widget.attrs["class"] = " ".join(classes)
+            field.widget.attrs["class"] = " ".join(INPUT_CLASSES)
 
 
 def save(request: HttpRequest, bot: Bot, params: ParamsForm, version: VersionForm) -> HttpResponse | None:
