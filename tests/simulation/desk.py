@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -206,12 +207,22 @@ class Desk:
         """Let the account trade until `seconds` after the start of the scenario."""
         while self.clock.ticks() < seconds:
             if self._agenda and self._agenda[0][0] <= self.clock.ticks():
-                heapq.heappop(self._agenda)[2]()
+                self._happen(heapq.heappop(self._agenda)[2])
                 continue
             delay = self._step()
             next_event = self._agenda[0][0] if self._agenda else seconds
             left = min(next_event, seconds) - self.clock.ticks()
             self.clock.advance(max(min(max(delay, STEP_SECONDS), left + 1e-6), 1e-6))
+
+    def _happen(self, do: Callable[[], None]) -> None:
+        """Let something happen. Who meets a database that is away, as a person who wants to act, tries it again."""
+        try:
+            do()
+        except OperationalError:
+            if not self.is_database_down:
+                raise
+            self.note("the database is away: tried again later")
+            self.after(5.0, partial(self._happen, do))
 
     def _step(self) -> float:
         if self.session is None:

@@ -1,5 +1,6 @@
 """What forbids entries comes in the middle of a step; witness and checkers see an entry that goes against it."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from risk.models import GuardAlarm, KillSwitch
 from risk.services.killing import confirmation_of, kill
 from tests.simulation import checkers
 from tests.simulation.desk import Desk
+from tests.simulation.faults import FAULTS
 from tests.simulation.guardfaults import GUARD_FAULTS, limits
 from tests.simulation.run import Result, run_seed, simulate
 from tests.simulation.scenario import make
@@ -42,6 +44,17 @@ def test_a_switch_between_review_and_send_lets_nothing_leave() -> None:
     result = _killed_run()
     assert result.violations == []
     assert (result.figures["kill switches"], result.figures["entries"]) == (1, 0)
+
+
+def test_a_person_who_meets_a_database_that_is_away_acts_later() -> None:
+    def prepare(desk: Desk) -> None:
+        desk.at(20.0, partial(FAULTS["database_down"].begin, desk, 0.5))
+        desk.at(21.0, partial(GUARD_FAULTS["kill_switch"], desk, 0.5))
+
+    result = simulate(make(12, (), seconds=60.0), prepare=prepare)
+    assert result.violations == []
+    assert result.figures["kill switches"] == 1
+    assert any("the database is away" in line for line in result.history)
 
 
 def test_witness_and_books_tell_of_an_entry_against_a_switch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,11 @@ class Command(BaseCommand):
             for name, run in self._runs(options, names):
                 if options["budget"] is not None and clock.ticks() - began > options["budget"]:
                     break
-                result = run()
+                try:
+                    result = run()
+                except Exception:
+                    self.stderr.write(f"{name} broke off:")
+                    raise
                 summary.add(name, result)
                 if not options["json"]:
                     self.stdout.write(f"{name}: {'FAILED' if result.violations else 'held'}  {result.digest[:16]}")
@@ -134,11 +138,17 @@ class Command(BaseCommand):
                 children.append(self._child(first, count, options))
             first += count
         reports = []
-        for child in children:
-            out, _ = child.communicate()
-            if child.returncode not in (0, 2):
-                raise CommandError(f"A worker ended with exit code {child.returncode}; its error is above.")
-            reports.append(json.loads(out.splitlines()[-1]))
+        try:
+            for child in children:
+                out, _ = child.communicate()
+                if child.returncode not in (0, 2):
+                    raise CommandError(f"A worker ended with exit code {child.returncode}; its error is above.")
+                reports.append(json.loads(out.splitlines()[-1]))
+        finally:
+            for child in children:
+                if child.poll() is None:
+                    child.terminate()
+                    child.communicate()
         return reports
 
     def _child(self, seed: int, count: int, options: dict[str, Any], *more: str) -> "subprocess.Popen[str]":
