@@ -25,6 +25,8 @@ SEEDS = range(3)
 # The first example that fails will do
 UNSHRUNK = settings(
     contract.EXAMPLES,
+    # The same examples each time: by chance, a broken rule is once in a while not met
+    derandomize=True,
     phases=[Phase.generate],
     max_examples=1500,
     suppress_health_check=list(HealthCheck),
@@ -106,7 +108,6 @@ def test_a_forgotten_watch_shows_where_jumping_is_compared_with_every_tick(swap:
     ("change", "rule"),
     [
         (blind, contract.watchful),
-        (forgetful, contract.watchful),
         (fickle, contract.pure),
         (greedy, contract.bounded),
         (headstrong, contract.obedient),
