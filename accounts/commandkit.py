@@ -122,9 +122,7 @@ class RowsCommand(BaseCommand):
             if len(several) != 1:
                 raise CommandError("--as: say who does it, by the name of a login; the audit keeps it.")
             return several[0]
-        user = User.objects.filter(username=name, is_active=True).first()
-        if user is None:
-            raise CommandError(f"--as: there is no active login {name!r}.")
+        user = find_login(name)
         if account is not None and not can(user, account, role):
             raise CommandError(f"--as: {name} is no {role} of that account.")
         return user
@@ -206,6 +204,14 @@ def find_account(text: str) -> TradingAccount:
     if found is None:
         known = ", ".join(accounts.values_list("name", flat=True)[:20]) or "none yet"
         raise CommandError(f"There is no account {text!r}; known: {known}.")
+    return found
+
+
+def find_login(name: str) -> User:
+    """Return a person who may log in. Raises CommandError."""
+    found = User.objects.filter(username=name, is_active=True).first()
+    if found is None:
+        raise CommandError(f"There is no active login {name!r}.")
     return found
 
 

@@ -100,8 +100,6 @@ def restore(path: Path, *, at: datetime, prepare: Callable[[datetime], int]) -> 
                 server.execute(
                     sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(draft), sql.Identifier(name))
                 )
-        except psycopg.errors.ObjectInUse:
-            raise BackupError(USED) from None
         finally:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(draft)))
     return Restored(made_at, accounts, kept)
@@ -152,14 +150,19 @@ def _working_on(name: str) -> Iterator[None]:
 
 @contextmanager
 def _server() -> Iterator[psycopg.Connection]:
-    """Give a connection to the server, apart from the database that is to be renamed."""
+    """Give a connection to the server, apart from the database that is to be renamed. Raises BackupError."""
     found = _place()
     where = make_conninfo(
         dbname="postgres", host=found.get("PGHOST"), port=found.get("PGPORT"), user=found.get("PGUSER"),
         password=found.get("PGPASSWORD"),
     )  # fmt: skip
-    with psycopg.connect(where, autocommit=True) as server:
-        yield server
+    try:
+        with psycopg.connect(where, autocommit=True) as server:
+            yield server
+    except psycopg.errors.ObjectInUse:
+        raise BackupError(USED) from None
+    except psycopg.Error as problem:  # as when the login may make no databases
+        raise BackupError(f"The server refused it: {str(problem).splitlines()[0]}. Nothing was changed.") from None
 
 
 def _name() -> str:

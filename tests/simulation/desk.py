@@ -5,7 +5,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +221,7 @@ class Desk:
             if not self.is_database_down:
                 raise
             self.note("the database is away: tried again later")
-            self.after(5.0, partial(self._happen, do))
+            self.after(5.0, do)
 
     def _step(self) -> float:
         if self.session is None:

@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from accounts.commandkit import EXIT_CODES, in_words, table
-from accounts.models import ApiToken, User
+from accounts.commandkit import EXIT_CODES, find_login, in_words, table
+from accounts.models import ApiToken
 from accounts.tokens import create_token, revoke_token
 from core.clock import SystemClock
 from core.ids import SystemIds
@@ -52,7 +52,7 @@ class Command(BaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         tokens = ApiToken.objects.select_related("user").order_by("-id")
         if options["login"] is not None:
-            tokens = tokens.filter(user=_person(options["login"]))
+            tokens = tokens.filter(user=find_login(options["login"]))
         rows = [_row(token) for token in tokens]
         if options["json"]:
             self.stdout.write(json.dumps({"results": rows}, cls=DjangoJSONEncoder))
@@ -63,7 +63,7 @@ class Command(BaseCommand):
         at = SystemClock().now()
         try:
             token, text = create_token(
-                user=_person(options["login"]), name=options["name"], scope=options["scope"],
+                user=find_login(options["login"]), name=options["name"], scope=options["scope"],
                 networks=options["network"], expires_at=at + timedelta(days=min(max(options["days"], -1), 10_000)),
                 ids=SystemIds(), at=at,
             )  # fmt: skip
@@ -84,13 +84,6 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"prefix": token.prefix, "changed": ended}))
         else:
             self.stdout.write(f"{token.prefix} {'is ended' if ended else 'was ended before'}.")
-
-
-def _person(login: str) -> User:
-    found = User.objects.filter(username=login, is_active=True).first()
-    if found is None:
-        raise CommandError(f"There is no active login {login!r}.")
-    return found
 
 
 def _row(token: ApiToken) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from accounts.commandkit import EXIT_CODES, RowsCommand, action, rehearsed
+from accounts.commandkit import EXIT_CODES, RowsCommand, action, find_login, rehearsed
 from accounts.models import User
 from cycles.models import Cycle
 from reconciliation.actions import Action, preview, why_not
@@ -79,7 +79,8 @@ class Command(RowsCommand):
             case Action.IGNORE:
                 settling.ignore_until(divergence=row, until=_time(options["until"]), why=why, by=by, at=at)
             case Action.ASSIGN:
-                settling.assign(divergence=row, assignee=_login(options["to"]), why=why, by=by, at=at)
+                assignee = find_login(options["to"]) if options["to"] is not None else None
+                settling.assign(divergence=row, assignee=assignee, why=why, by=by, at=at)
             case Action.NOTE:
                 settling.add_note(divergence=row, text=why, by=by, at=at)
             case Action.UNDO:
@@ -93,13 +94,4 @@ def _time(text: str) -> datetime:
         raise CommandError(f"--until: {text!r} is no time, for example 2026-03-01T12:00+00:00.") from None
     if found.tzinfo is None:
         raise CommandError("--until: give the time with its offset, for example 2026-03-01T12:00+00:00.")
-    return found
-
-
-def _login(name: str | None) -> User | None:
-    if name is None:
-        return None
-    found = User.objects.filter(username=name, is_active=True).first()
-    if found is None:
-        raise CommandError(f"--to: there is no active login {name!r}.")
     return found
