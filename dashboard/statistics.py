@@ -1,20 +1,21 @@
 """What an account's trading has brought, by every division that a trader asks for."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
 from accounts.adminkit import person
+from accounts.downloads import FORMATS, download
 from accounts.models import TradingAccount
 from accounts.permissions import accounts_of
 from core.clock import Clock, SystemClock
+from core.numbers import money
 from orders.selectors import closed_trades, money_flows
 from orders.statistics import Curve, Figures, Trade, curve, figures, grouped
 from strategies.models import Bot
@@ -75,15 +76,15 @@ def _trades(asked: Asked, now: datetime) -> list[Trade]:
 
 @require_safe
 def statistics(request: HttpRequest) -> HttpResponseBase:
-    """Show the figures of an account, or give its trades as CSV."""
+    """Show the figures of an account, or give its trades as CSV or XLSX."""
     asked, now = _asked(request), CLOCK.now()
     context: dict[str, Any] = {**admin.site.each_context(request), "title": "Statistics", "asked": asked}
     if asked is None:
         return TemplateResponse(request, "dashboard/statistics.html", context)
     names = dict(Bot.objects.filter(account=asked.account).values_list("magic", "name"))
     trades = _trades(asked, now)
-    if request.GET.get("format") == "csv":
-        return _csv(asked, trades, names)
+    if (kind := request.GET.get("format")) in FORMATS:
+        return _file(kind, asked, trades, names)
     whole = curve(closed_trades([asked.account.pk], since=None, until=None), money_flows([asked.account.pk]))
     context |= {
         "accounts": accounts_of(person(request)).order_by("name"),
@@ -94,14 +95,14 @@ def statistics(request: HttpRequest) -> HttpResponseBase:
         "tables": _tables(trades, names),
         "years": _years(whole),
         "chart": {"points": _points(whole, asked.since(now)), "currency": asked.account.currency},
-        "csv": f"?{_query(request)}",
+        "files": [(kind.upper(), f"?{_query(request, kind)}") for kind in FORMATS],
     }
     return TemplateResponse(request, "dashboard/statistics.html", context)
 
 
-def _query(request: HttpRequest) -> str:
+def _query(request: HttpRequest, kind: str) -> str:
     query = request.GET.copy()
-    query["format"] = "csv"
+    query["format"] = kind
     return query.urlencode()
 
 
@@ -207,34 +208,18 @@ def tone(value: float | None) -> str:
     return "" if not value else "desk-gain" if value > 0 else "desk-loss"
 
 
-class _Line:
-    """A file whose writing returns what was written."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def _csv(asked: Asked, trades: list[Trade], names: dict[int, str]) -> StreamingHttpResponse:
-    writer = csv.writer(_Line())
+def _file(kind: str, asked: Asked, trades: list[Trade], names: dict[int, str]) -> HttpResponseBase:
     rows = (
         (
-            harmless(asked.account.name),
-            harmless(names.get(trade.magic, "")),
-            harmless(trade.symbol),
+            asked.account.name,
+            names.get(trade.magic, ""),
+            trade.symbol,
             trade.position_id,
-            f"{trade.volume_lots:.2f}",
-            trade.opened_at.isoformat(timespec="seconds"),
-            trade.closed_at.isoformat(timespec="seconds"),
-            f"{trade.result:.2f}",
+            money(trade.volume_lots),
+            trade.opened_at,
+            trade.closed_at,
+            money(trade.result),
         )
         for trade in trades
     )
-    lines = (writer.writerow(row) for row in (COLUMNS, *rows))
-    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="trades-{asked.account.login}-{asked.period}.csv"'
-    return answer
-
-
-def harmless(text: str) -> str:
-    """Keep a spreadsheet from reading a text as a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return download(kind, f"trades-{asked.account.login}-{asked.period}", COLUMNS, rows)

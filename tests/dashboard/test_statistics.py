@@ -1,6 +1,9 @@
 """The statistics page: what it sums, whom it shows it to, and its CSV."""
 
 import csv
+import io
+import re
+import zipfile
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -100,6 +103,16 @@ def test_the_csv_holds_every_trade_and_no_formula(desk: Desk) -> None:
     assert [row["result"] for row in rows] == ["9.72", "-31.42", "5.50"]
     assert rows[0]["bot"] == "'=HYPERLINK(1)"
     assert answer.headers["Content-Disposition"].startswith("attachment")
+
+
+def test_the_workbook_holds_the_same_trades(desk: Desk) -> None:
+    answer = client_of(desk.ada).get(f"{URL}?format=xlsx&period=all")
+    with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as parts:  # type: ignore[attr-defined]
+        xml = parts.read("xl/worksheets/sheet1.xml").decode()
+    results = [float(found) for found in re.findall(r'<c r="H\d"[^>]*><v>([^<]+)</v>', xml)]
+    assert results == pytest.approx([9.72, -31.42, 5.5])
+    assert ".xlsx" in answer.headers["Content-Disposition"]
+    assert client_of(desk.cem).get(f"{URL}?account={desk.account.pk}&format=xlsx").status_code == 404
 
 
 def test_ten_thousand_trades_take_a_bounded_number_of_queries(desk: Desk, django_assert_max_num_queries: Any) -> None:
