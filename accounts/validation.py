@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 
 from accounts.models import BrokerKind, TradingAccount
 from brokers.mt5.agentstate import AgentError, Pairing
-from brokers.mt5.remote import parse_address
+from brokers.mt5.line import parse_address
 from brokers.oanda.client import ACCOUNT_ID, HOSTS
 
 # Control, format (bidirectional overrides, zero width), surrogate, private, unassigned, line and paragraph separators

@@ -8,8 +8,9 @@ from typing import Any
 from brokers.gateway import ClockOffset, ConnectError, Gateway
 from brokers.mt5.agentstate import AgentError, Pairing
 from brokers.mt5.gateway import Mt5Gateway
+from brokers.mt5.line import parse_address
 from brokers.mt5.local import LocalMt5Gateway
-from brokers.mt5.remote import RemoteMt5Gateway, RemoteTerminal, parse_address
+from brokers.mt5.remote import RemoteMt5Gateway, RemoteTerminal
 from brokers.oanda.gateway import OandaGateway
 from core.clock import Clock
 

@@ -1,6 +1,6 @@
 """The port that every broker implements. Reads return facts or raise; a send returns an outcome and never raises."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
@@ -90,6 +90,34 @@ class DepthSource(Protocol):
 
         Raises SymbolError, ReadError.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """How a price stream is: connections made, how many of them ended, why the last one did, silence in seconds."""
+
+    is_live: bool
+    connects: int = 0
+    failures: int = 0
+    last_error: str = ""
+    silent_seconds: float | None = None
+
+
+@runtime_checkable
+class StreamSource(Protocol):
+    """A gateway whose prices come by themselves, as long as the connection lives; else they are asked for."""
+
+    def follow(self, symbols: Collection[str]) -> None:
+        """Let the stream bring these symbols too. Never waits for it. Raises SymbolError, ReadError."""
+        ...
+
+    def streamed(self, symbol: str) -> Quote | None:
+        """Return the latest price that came; None while there is none or the stream is silent. Never asks."""
+        ...
+
+    def stream_state(self) -> StreamState:
+        """Return how the stream is."""
         ...
 
 

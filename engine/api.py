@@ -97,6 +97,7 @@ class AccountPerformanceSerializer(AccountStatusSerializer):
 
     jobs = serializers.DictField()
     stages = serializers.DictField()
+    prices = serializers.DictField()
     queries = serializers.DictField()
     clock_skew_seconds = serializers.FloatField(allow_null=True)
     connection_errors = serializers.IntegerField()

@@ -72,4 +72,5 @@ def market_of(account_id: int, gateway: Gateway, clock: Clock) -> Market:
         source=TradingAccount.objects.values_list("server", flat=True).get(pk=account_id),
         quote_valid=timedelta(seconds=settings.QUOTE_SECONDS),
         recorder=TickRecorder(tick_store(account_id), clock) if settings.TICKS_DAYS else None,
+        streams=settings.STREAM_PRICES,
     )

@@ -9,6 +9,7 @@ from django.db import connection
 from core.clock import Clock
 from engine.domain import LAG_SECONDS, Component, Health, Samples, judge, judge_clock, judge_stage
 from engine.jobs import Job
+from marketdata.quotes import Feed
 
 STAGES = ("indications", "strategies")
 # Jobs that talk to the broker in each pass: what they meet says how the connection is
@@ -98,6 +99,16 @@ def judge_broker(jobs: Iterable[Job]) -> Component:
         return Component("broker", Health.HEALTHY)
     health = Health.UNHEALTHY if any(job.circuit_open for job in failing) else Health.DEGRADED
     return Component("broker", health, failing[0].last_error)
+
+
+def judge_feed(feed: Feed) -> Component | None:
+    """Judge how prices come: a stream that fell silent is a warning, since asking brings them too; None without one."""
+    if feed.stream is None:
+        return None
+    if not feed.has_fallen_back:
+        return Component("prices", Health.HEALTHY)
+    why = feed.stream.last_error or "nothing came for 10 s"
+    return Component("prices", Health.DEGRADED, f"the stream is silent, prices are asked for: {why}")
 
 
 def judge_jobs(jobs: Iterable[Job]) -> Component:

@@ -87,6 +87,7 @@ def standing_of(at: datetime, quote: Quote, spec: SymbolSpec, current: Round, gu
         load=current.with_sets(with_under_way(guards.load, current.under_way, spec), spec.name),
         no_new_cycles=current.no_new_cycles,
         spread_max=guards.spread_max(spec),
+        quote_valid=guards.market.quote_valid,
     )
 
 

@@ -58,6 +58,7 @@ def engine_performance(user: Person | None, *, at: datetime, account_id: int | N
                 "jobs": statistics.get("jobs", {}),
                 "stages": statistics.get("stages", {}),
                 "queries": statistics.get("queries", {}),
+                "prices": statistics.get("prices", {}),
                 "clock_skew_seconds": statistics.get("clock_skew_seconds"),
                 "connection_errors": sum(j.get("broker_errors", 0) for j in statistics.get("jobs", {}).values()),
                 "events_per_minute": events.get(account.pk, 0),

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ from django.conf import settings
 from django.db import connection
 
 from accounts.models import DesiredState, TradingAccount, WindingDown
-from accounts.services import note_server_offset, set_desired_state
-from accounts.snapshots import take_snapshot
+from accounts.services import set_desired_state
 from brokers.doctor import Check, Grade, worst
-from brokers.gateway import BrokerError, ClockOffset, Gateway
+from brokers.gateway import BrokerError, Gateway
 from brokers.sendjournal import SendJournal
 from core.clock import Clock
 from core.ids import Ids
@@ -23,8 +21,6 @@ from cycles.selectors import has_open_business, open_business
 from engine.closing import AutoClose
 from engine.commands import run_commands
 from engine.doctor import examine_account
-from engine.domain import CLOCK_SECONDS, Component, Health, judge_clock
-from engine.domain import worst as worst_health
 from engine.gate import SendGate
 from engine.guarding import Guards
 from engine.jobs import IDLE, Job, JobLoop
@@ -33,10 +29,11 @@ from engine.opening import market_of
 from engine.performance import Monitor, Stages
 from engine.projecting import Projector
 from engine.realtime import Realtime
+from engine.reporting import Reporter
 from engine.restarting import FLATTEN, follow_policy, held_bots, report_of
 from engine.signals import PASS_SECONDS
 from engine.startup import StartUp, forced_symbols, load_market
-from engine.state import show_failure, write_state
+from engine.state import show_failure
 from engine.trading import Trader
 from events.services import record
 from orders.gate import LeaseLost, fenced
@@ -44,18 +41,13 @@ from orders.manager import OrdersManager
 from orders.selectors import known_orders
 from orders.services import end_interrupted
 from reconciliation.manager import Reconciler
-from reconciliation.services.ledger import note_check
 from reconciliation.slots import slot
 from risk.services import lift_cause, raise_block
 
 log = logging.getLogger("trading.engine")
 
 START_UP = "startup"
-CIRCUIT = "circuit"
-CLOCK = "clock"
 CLOCK_LOOK_SECONDS = 10.0
-# Figures are written this often, and at once when the health changes
-FIGURES_SECONDS = 5.0
 PROJECTION_SECONDS = 5.0
 DOCTOR_SECONDS = 3600.0
 DOCTOR_BLOCKED_SECONDS = 60.0
@@ -100,16 +92,12 @@ class AccountSession:
         self.projector = Projector(trader=self.trader, guards=self.guards, orders=self.orders, clock=clock)
         self.trader.worst_case = self.projector.objection
         self.realtime = Realtime(trader=self.trader, market=self.market, gate=self.gate, clock=clock)
+        self.reporter = Reporter(self)
         self.loop = JobLoop(self._jobs(), clock=clock, ids=ids, timer=time.perf_counter)
         self.monitor = Monitor(timer=time.perf_counter, stages=stages)
         self.startup = StartUp(clock=clock, show=self._show_start)
         self._measure_skew = measure_skew
-        self._figures_at: float | None = None
-        self._shown_health: Health | None = None
         self._woken = False
-        self._server_clock: ClockOffset | None = None
-        self._balance: float | None = None
-        self._noted: dict[str, Any] = {}
 
     def _jobs(self) -> list[Job]:
         return [
@@ -124,10 +112,10 @@ class AccountSession:
             Job("projection", PROJECTION_SECONDS, self.projector.run),
             Job("clock", CLOCK_LOOK_SECONDS, self._clock_skew),
             Job("winding down", 1.0, self._wind_down),
-            Job("state", 1.0, self._state),
+            Job("state", 1.0, self.reporter.state),
             Job("reconciliation", settings.RECONCILIATION_INTERVAL, self._compare),
             Job("integrity", settings.VALIDATION_INTERVAL, self.cycles.validate),
-            Job("heartbeat", settings.HEARTBEAT_INTERVAL, self._heartbeat),
+            Job("heartbeat", settings.HEARTBEAT_INTERVAL, self.reporter.heartbeat),
             Job("doctor", DOCTOR_SECONDS, self.examine),
         ]
 
@@ -149,7 +137,7 @@ class AccountSession:
 
     def _reconcile(self) -> None:
         at = self.clock.now()
-        self._write_state(status=EngineState.Status.STARTING, error_message="")
+        self.reporter.write(status=EngineState.Status.STARTING, error_message="")
         with fenced(self.gate):
             raise_block(
                 account_id=self.account_id,
@@ -179,7 +167,7 @@ class AccountSession:
             )
             record(kind="ENGINE_STARTED", text="Trading engine runs this account.", account_id=self.account_id, at=at)
         loaded = load_market(self.startup, self.market, main=main, forced=forced, after_batch=self.lease.renew)
-        self._write_state(status=self._running_or_paused(), error_message="", prehistoric_data_loaded=loaded)
+        self.reporter.write(status=self.reporter.running_or_paused(), error_message="", prehistoric_data_loaded=loaded)
 
     def examine(self) -> tuple[Check, ...]:
         """Let the doctor look at the account; again each minute while something blocks. Raises ReadError, LeaseLost."""
@@ -206,7 +194,7 @@ class AccountSession:
             self._look_last()
             self.signals.store_all()
             self.market.close()
-            self._write_state(status=EngineState.Status.STOPPED, error_message="")
+            self.reporter.write(status=EngineState.Status.STOPPED, error_message="")
             with fenced(self.gate):
                 record(
                     kind="ENGINE_STOPPED",
@@ -230,21 +218,7 @@ class AccountSession:
 
     def statistics(self) -> dict[str, Any]:
         """Return job, order and cycle statistics and why bots did not act; the pages and the API show them."""
-        return {
-            "jobs": {name: job.statistics() for name, job in self.loop.jobs.items()},
-            **self.monitor.figures(),
-            "start_up": self.startup.as_json(),
-            "components": [component.as_json() for component in self.components()],
-            "orders": self.orders.get_order_statistics(),
-            "cycles": self.cycles.get_cycle_statistics(),
-            "reconciliation": self.reconciler.status(),
-            "sent": self.trader.sent,
-            "refusals": {
-                f"{i.bot_id}:{i.symbol}": [f"{r.code}: {r.detail}" for r in a.decision.refusals]
-                + [f"{v.code}: {v.detail}" for v in a.vetoes]
-                for i, a in self.trader.asked.items()
-            },
-        }
+        return self.reporter.statistics()
 
     def _commands(self) -> None:
         run_commands(self)
@@ -301,99 +275,11 @@ class AccountSession:
             set_desired_state(account=account, state=DesiredState.STOPPED, at=self.clock.now())
         return None
 
-    def _running_or_paused(self) -> str:
-        wanted = TradingAccount.objects.values_list("desired_state", flat=True).get(pk=self.account_id)
-        return EngineState.Status.PAUSED if wanted == "paused" else EngineState.Status.RUNNING
-
-    def components(self) -> tuple[Component, ...]:
-        """Judge each part of the session."""
-        return self.monitor.components(self.loop.jobs)
-
-    def _health(self) -> Health:
-        return worst_health(self.components())
-
     def _clock_skew(self) -> None:
-        """Compare the host's clock with the database's, and hold back entries while they are 10 s apart."""
-        if self._measure_skew is None:
-            return
-        skew = self.monitor.clock_skew = self._measure_skew()
-        reason, at = f"the host's clock is {judge_clock(skew).reason}", self.clock.now()
-        with fenced(self.gate):
-            if abs(skew) >= CLOCK_SECONDS.bad:
-                raise_block(account_id=self.account_id, cause=CLOCK, reason=reason, at=at)
-            else:
-                lift_cause(account_id=self.account_id, cause=CLOCK, why="the host's clock is right again", at=at)
-
-    def _state(self) -> None:
-        """Show state and health, and stop entries while a job's circuit is open."""
-        broken = sorted(f"{job.name}: {job.last_error}" for job in self.loop.jobs.values() if job.circuit_open)
-        at = self.clock.now()
-        with fenced(self.gate):
-            if broken:
-                raise_block(account_id=self.account_id, cause=CIRCUIT, reason="; ".join(broken), at=at)
-            else:
-                lift_cause(account_id=self.account_id, cause=CIRCUIT, why="every job works again", at=at)
-        self._follow_server_clock(at)
-        self._note_check()
-        last = self.orders.last
-        self._write_state(
-            status=self._running_or_paused(),
-            error_message="",
-            active_positions_count=len(last.book.positions) if last is not None else 0,
-            last_strategy_run=self.trader.ran_at,
-            last_realtime_run=self.realtime.ran_at,
-            last_indication_run=self.signals.ran_at,
-            prehistoric_data_loaded=self.signals.loaded,
-            **self._figures(),
-        )
-
-    def _follow_server_clock(self, at: datetime) -> None:
-        """Keep the offset of the broker's clock, and tell when it changed (DST)."""
-        clock = self.gateway.clock_offset()
-        if clock is not None and clock != self._server_clock:
-            with fenced(self.gate):
-                note_server_offset(account_id=self.account_id, clock=clock, at=at)
-            self._server_clock = clock
-
-    def _figures(self) -> dict[str, Any]:
-        """Return health and figures when they are due to be written; the figures are large, so not in each pass."""
-        health, ticks = self._health(), self.clock.ticks()
-        due = self._figures_at is None or ticks - self._figures_at >= FIGURES_SECONDS
-        if not due and health is self._shown_health:
-            return {}
-        self._figures_at, self._shown_health = ticks, health
-        return {"manager_health_status": health, "statistics": self.statistics()}
-
-    def _note_check(self) -> None:
-        """Keep when the account was last reconciled, once a pass: a quiet pass itself writes nothing."""
-        status = self.reconciler.status()
-        if status == self._noted:
-            return
-        with fenced(self.gate):
-            note_check(
-                self.account_id, at=self.reconciler.checked_at, error=self.reconciler.last_error, statistics=status
-            )
-        self._noted = status
-
-    def _heartbeat(self) -> None:
-        """Write the account's worth down and report the system's health (S0: SYSTEM_HEALTH, S1: HEARTBEAT)."""
-        last = self.orders.last
-        if last is None:
-            return
-        at, counted = self.clock.now(), self.orders.statistics
-        with fenced(self.gate):
-            take_snapshot(self.account_id, last.book, at=at)
-            record(
-                kind="SYSTEM_HEALTH",
-                level="debug",
-                text=f"{self._health()}: {len(last.book.positions)} positions, {counted.total_syncs} syncs, "
-                f"{counted.total_errors} errors",
-                account_id=self.account_id,
-                at=at,
-            )
+        """Compare the host's clock with the database's."""
+        if self._measure_skew is not None:
+            skew = self.monitor.clock_skew = self._measure_skew()
+            self.reporter.clock_skew(skew)
 
     def _show_start(self, phases: list[dict[str, Any]]) -> None:
-        self._write_state(statistics={"start_up": phases})
-
-    def _write_state(self, **fields: Any) -> None:
-        write_state(self.gate, fields, at=self.clock.now())
+        self.reporter.write(statistics={"start_up": phases})

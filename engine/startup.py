@@ -92,6 +92,7 @@ def load_market(
                 complete = complete and symbol not in main
                 phase.notes.append(f"no candles of {symbol}")
     with startup.phase("stream", len(known)) as phase:
+        market.follow(known)
         for symbol in _batches(known, phase, startup, after_batch):
             try:
                 market.refresh([symbol])

@@ -1,10 +1,12 @@
 """The latest prices of an account's symbols, with their age."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from brokers.domain import Candle, Quote, SymbolSpec
-from brokers.gateway import Gateway, SymbolError
+from brokers.gateway import Gateway, StreamSource, StreamState, SymbolError
 from core.clock import Clock
 from marketdata.candlecache import SECONDS, CandleCache
 from marketdata.candlestore import CandleStore
@@ -16,6 +18,33 @@ SPEC_VALID = timedelta(minutes=1)
 CANDLE_SECONDS = SECONDS
 # What indications look at
 CANDLES_KEPT = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How prices come: over the broker's stream or by asking; `ages` are seconds since the broker stamped each price.
+
+    `stream` is None where the broker has none, or none is wanted. `asked` symbols were asked for at their last reading.
+    """
+
+    stream: StreamState | None
+    asked: frozenset[str]
+    ages: dict[str, float]
+
+    @property
+    def has_fallen_back(self) -> bool:
+        """Whether there is a stream, and prices are asked for all the same."""
+        return self.stream is not None and not self.stream.is_live and bool(self.asked)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; `source` is what most prices come by."""
+        live = self.stream is not None and self.stream.is_live
+        return {
+            "source": "stream" if live else "polling",
+            "stream": None if self.stream is None else asdict(self.stream),
+            "asked": sorted(self.asked),
+            "age_seconds": self.ages,
+        }
 
 
 class Market:
@@ -30,11 +59,14 @@ class Market:
         source: str = "",
         quote_valid: timedelta = QUOTE_VALID,
         recorder: TickRecorder | None = None,
+        streams: bool = True,
     ) -> None:
-        """`recorder` keeps every price that is read, for the parity meter."""
+        """`recorder` keeps every price that is read, for the parity meter; `streams` takes the broker's stream."""
         self._gateway = gateway
         self._clock = clock
-        self._quote_valid = quote_valid
+        self._stream = gateway if streams and isinstance(gateway, StreamSource) else None
+        self._asked: set[str] = set()
+        self.quote_valid = quote_valid
         self._history = CandleCache(gateway, clock, store=store, source=source)
         self._specs: dict[str, tuple[datetime, SymbolSpec]] = {}
         self._recorder = recorder
@@ -45,14 +77,33 @@ class Market:
         if self._recorder is not None:
             self._recorder.flush()
 
+    def follow(self, symbols: Collection[str]) -> None:
+        """Let the broker's stream bring these symbols, where there is one. Raises SymbolError, ReadError."""
+        if self._stream is not None:
+            self._stream.follow(symbols)
+
+    def feed(self) -> Feed:
+        """Return how prices come, and how old they are."""
+        now = self._clock.now()
+        ages = {symbol: round((now - quote.at).total_seconds(), 1) for symbol, quote in sorted(self.quotes.items())}
+        stream = None if self._stream is None else self._stream.stream_state()
+        return Feed(stream, frozenset(self._asked), ages)
+
     def _read(self, symbol: str) -> Quote:
-        quote = self._gateway.quote(symbol)
+        """Take the stream's price while it lives, and ask for one else."""
+        quote = None if self._stream is None else self._stream.streamed(symbol)
+        if quote is None:
+            self._asked.add(symbol)
+            quote = self._gateway.quote(symbol)
+        else:
+            self._asked.discard(symbol)
         if self._recorder is not None:
             self._recorder.take(quote)
         return quote
 
-    def refresh(self, symbols: Iterable[str]) -> dict[str, Quote]:
+    def refresh(self, symbols: Collection[str]) -> dict[str, Quote]:
         """Read the latest quote of each symbol. Raises ReadError."""
+        self.follow(symbols)
         for symbol in symbols:
             self.quotes[symbol] = self._read(symbol)
         return self.quotes
@@ -60,7 +111,7 @@ class Market:
     def quote(self, symbol: str) -> Quote:
         """Return a quote read lately (S2: BID_ASK_EXPIRATION_IN_SECONDS, 5 s), reading it when older."""
         known = self.quotes.get(symbol)
-        if known is None or self._clock.now() - known.at > self._quote_valid:
+        if known is None or self._clock.now() - known.at > self.quote_valid:
             known = self.quotes[symbol] = self._read(symbol)
         return known
 

@@ -6,7 +6,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from tradingsite.env import CREDENTIAL_KEY_BYTES, EnvError
+from tradingsite.env import EnvError
+from tradingsite.envvalues import CREDENTIAL_KEY_BYTES
 
 
 def new_secret_key() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import django_stubs_ext
 
 from tradingsite import env as _env
+from tradingsite import envvalues
 from tradingsite.logs import logging_settings
 from tradingsite.queues import engine_queue, queue_settings
 from tradingsite.secretfiles import kept, new_key_ring, new_secret_key
@@ -26,7 +27,7 @@ SECRET_KEY = (
     ENV.secret_key.get_secret_value() if ENV.secret_key is not None else kept(VAR_DIR / "secret_key", new_secret_key)
 )
 # id → 32 bytes; the first key encrypts, all decrypt
-CREDENTIAL_KEYS = _env.parse_key_ring(
+CREDENTIAL_KEYS = envvalues.parse_key_ring(
     ENV.trading_credential_keys.get_secret_value()
     if ENV.trading_credential_keys is not None
     else kept(VAR_DIR / "credential_key", new_key_ring)
@@ -131,7 +132,7 @@ def _database() -> dict[str, Any]:
     common = {"CONN_MAX_AGE": 0, "TIME_ZONE": None, "ATOMIC_REQUESTS": False}
     if ENV.database_url is None:
         return {"ENGINE": "tradingsite.pgbackend", "NAME": "trading", "OPTIONS": _session_options(), **common}
-    parts = _env.database_parts(ENV.database_url.get_secret_value())
+    parts = envvalues.database_parts(ENV.database_url.get_secret_value())
     options = _session_options(parts.pop("options", ""))
     known = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     return {
@@ -162,7 +163,7 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
 # Who shows a second factor after the password: nobody who hasn't set one up, or everyone who may move money
-ADMIN_NETWORKS = _env.admin_networks(ENV.trading_admin_networks, is_production=IS_PRODUCTION)
+ADMIN_NETWORKS = envvalues.admin_networks(ENV.trading_admin_networks, is_production=IS_PRODUCTION)
 SECOND_FACTOR = ENV.trading_second_factor or ("traders" if IS_PRODUCTION else "off")
 OTP_TOTP_ISSUER = "Trading desk"
 OTP_ADMIN_HIDE_SENSITIVE_DATA = True
@@ -278,6 +279,7 @@ MAX_RESTARTS = ENV.trading_max_restarts
 RUNNER_MEMORY_MB = ENV.trading_runner_memory_mb
 RUNNER_HANDLES = ENV.trading_runner_handles
 QUOTE_SECONDS = ENV.trading_quote_seconds
+STREAM_PRICES = ENV.trading_stream_prices
 LOG_LEVEL = ENV.log_level
 MT5_LOGIN = ENV.mt5_login
 MT5_PASSWORD = ENV.mt5_password.get_secret_value() if ENV.mt5_password is not None else None

@@ -19,7 +19,7 @@ from typing import Any
 from brokers.gateway import ConnectError
 from brokers.mt5.agentserver import AgentServer, Served
 from brokers.mt5.agentstate import AgentError, AgentState
-from brokers.mt5.remote import parse_address
+from brokers.mt5.line import parse_address
 from brokers.terminallock import DEFAULT, TerminalHold
 from core.clock import SystemClock
 

@@ -29,6 +29,9 @@ HANDSHAKE_SECONDS = 5.0
 IDLE_SECONDS = 60.0
 FRAME_SECONDS = 10.0
 UNSUPPORTED = -7
+# How often a stream looks for new ticks, and how long it stays silent at most
+STREAM_SECONDS, ALIVE_SECONDS = 0.1, 1.0
+STREAM_SYMBOLS_MAX = 500
 INTENT = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 INITIALIZE_OPTIONS = frozenset({"login", "password", "server", "timeout"})
 
@@ -69,7 +72,7 @@ class AgentServer:
         self._context.load_cert_chain(state.certificate_file, state.private_key_file)
         self._listener = socket.create_server((host, port))
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
-        self._is_over = False
+        self._over = threading.Event()
 
     def serve(self) -> None:
         """Accept connections until `stop`. A connection has a thread; a full house turns newcomers away."""
@@ -79,7 +82,7 @@ class AgentServer:
             except OSError:
                 return
             with self._guard:
-                is_full = self._is_over or len(self._connections) >= CONNECTIONS_MAX
+                is_full = self._over.is_set() or len(self._connections) >= CONNECTIONS_MAX
                 if not is_full:
                     self._connections.add(sock)
             if is_full:
@@ -89,7 +92,7 @@ class AgentServer:
 
     def stop(self) -> None:
         """End every connection, then let go of the terminal."""
-        self._is_over = True
+        self._over.set()
         # Closing alone does not wake the thread that waits in accept
         try:
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -128,7 +131,7 @@ class AgentServer:
         key = self._state.pairing.key
         wire.send_frame(sock, key, wire.TO_CLIENT, b"", {"version": wire.VERSION, "session": session.hex()})
         counter = 0
-        while not self._is_over:
+        while not self._over.is_set():
             message = wire.receive_frame(
                 sock, key, wire.TO_AGENT, session, longest=wire.REQUEST_MAX, clock=self._clock,
                 wait_seconds=IDLE_SECONDS, rest_seconds=FRAME_SECONDS,
@@ -137,9 +140,41 @@ class AgentServer:
             if not isinstance(number, int) or number <= counter or not isinstance(due, int | float):
                 raise wire.WireError("a frame came twice, or out of order")
             counter = number
+            if message.get("call") == "stream":
+                self._stream(sock, session, message)
+                return
             reply = self._terminal_thread.submit(self._answer, message, began + due).result()
             sock.settimeout(FRAME_SECONDS)
             wire.send_frame(sock, key, wire.TO_CLIENT, session, {"n": number, **reply})
+
+    def _stream(self, sock: socket.socket, session: bytes, message: Mapping[str, Any]) -> None:
+        """Send ticks as they change, and an empty frame as a sign of life, until the client goes. Raises OSError."""
+        names, key = message.get("args"), self._state.pairing.key
+        if not isinstance(names, list) or len(names) > STREAM_SYMBOLS_MAX or not all(map(_is_name, names)):
+            refused = {"n": message["n"], "value": None, "error": [INVALID_ARGUMENT, "Invalid arguments"]}
+            wire.send_frame(sock, key, wire.TO_CLIENT, session, refused)
+            return
+        seen: dict[str, Any] = {}
+        number, said_at = 0, None
+        sock.settimeout(FRAME_SECONDS)
+        while not self._over.is_set():
+            ticks = self._terminal_thread.submit(self._new_ticks, names, seen).result()
+            if ticks or said_at is None or self._clock.ticks() - said_at >= ALIVE_SECONDS:
+                number += 1
+                wire.send_frame(sock, key, wire.TO_CLIENT, session, {"n": number, "ticks": ticks})
+                said_at = self._clock.ticks()
+            self._over.wait(STREAM_SECONDS)
+
+    def _new_ticks(self, names: list[str], seen: dict[str, Any]) -> list[list[Any]]:
+        """Return the ticks that changed, and what can't be read any more as none; in the terminal's thread."""
+        found = []
+        for name in names:
+            tick = self._served.terminal.symbol_info_tick(name)
+            now = None if tick is None else (tick.time_msc, tick.bid, tick.ask)
+            if name not in seen or seen[name] != now:
+                seen[name] = now
+                found.append([name, wire.encode(tick)])
+        return found
 
     def _answer(self, message: Mapping[str, Any], due: float) -> dict[str, Any]:
         """Carry one call out, in the terminal's thread. Never raises."""
@@ -219,6 +254,10 @@ class AgentServer:
         if intent in self._state.journal:
             raise Refusal(AGENT_REFUSED, f"the intent {intent} was sent before")
         self._state.journal.add(intent)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and wire.is_plain(value)
 
 
 def _is_count(value: Any) -> bool:

@@ -1,9 +1,10 @@
 """The OANDA gateway: one v20 account. A trade is a position; its client extensions carry magic, comment and intent."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from brokers.conversion import Pair, chain, rate
 from brokers.domain import (
     AccountState,
     Book,
@@ -17,7 +18,7 @@ from brokers.domain import (
     Side,
     SymbolSpec,
 )
-from brokers.gateway import Capabilities, ClockOffset, ConnectError, Permit, ReadError, SymbolError
+from brokers.gateway import Capabilities, ClockOffset, ConnectError, Permit, ReadError, StreamState, SymbolError
 from brokers.mt5.requests import objection
 from brokers.oanda import parse
 from brokers.oanda.client import HOSTS, Client, NoAnswer, NotSent
@@ -79,6 +80,7 @@ class OandaGateway:
         self._instruments: dict[str, Mapping[str, Any]] = {}
         self._specs: dict[str, SymbolSpec] = {}
         self._marks: dict[int, parse.Mark] = {}
+        self._home = ""
 
     def __repr__(self) -> str:
         return f"OandaGateway(account_id={self._account_id!r}, server={self._server!r})"
@@ -122,7 +124,9 @@ class OandaGateway:
     def account(self) -> AccountState:
         """Read the account. Raises ReadError."""
         row = self._client.read("summary")
-        return parse.guarded("account", lambda: parse.account(row["account"], self._login, self._server))
+        found = parse.guarded("account", lambda: parse.account(row["account"], self._login, self._server))
+        self._home = found.currency
+        return found
 
     def symbols(self) -> Sequence[str]:
         """Name every instrument of the account. Raises ReadError."""
@@ -155,27 +159,54 @@ class OandaGateway:
         name = self.broker_name(symbol)
         found = self._client.read("pricing", instruments=name, includeHomeConversions="true")
         quoted = name.partition("_")[2]
+        told = {row["currency"]: row.get("positionValue") for row in found.get("homeConversions", ())}
+        worth = parse.number(told[quoted]) if told.get(quoted) else self._home_rate(quoted)
 
         def parsed() -> SymbolSpec:
-            rates = {row["currency"]: parse.number(row["positionValue"]) for row in found.get("homeConversions", ())}
-            return parse.symbol(self._instruments[name], symbol, found["prices"][0], rates.get(quoted, 1.0))
+            return parse.symbol(self._instruments[name], symbol, found["prices"][0], worth)
 
         spec = self._specs[symbol] = parse.guarded(f"instrument {name}", parsed)
         return spec
 
+    def _home_rate(self, currency: str) -> float:
+        """Return account currency per unit of a currency, through crosses: OANDA told none. Raises ReadError."""
+        home = self._home or self.account().currency
+        if currency == home:
+            return 1.0
+        names = [(base, quoted) for base, _, quoted in (name.partition("_") for name in self.symbols())]
+        needed = ",".join(sorted("_".join(pair) for pair in chain(currency, home, names)))
+        rows = self._client.read("pricing", instruments=needed).get("prices", ()) if needed else ()
+
+        def pair(row: Mapping[str, Any]) -> Pair:
+            base, _, quoted = str(row["instrument"]).partition("_")
+            return Pair(base, quoted, parse.number(row["bids"][0]["price"]), parse.number(row["asks"][0]["price"]))
+
+        found = rate(currency, home, [parse.guarded("price", pair, row) for row in rows if row["bids"] and row["asks"]])
+        if found is None:
+            raise ReadError(f"Nothing converts {currency} into {home} now.", "It is tried again.")
+        return found
+
     def quote(self, symbol: str) -> Quote:
-        """Return the stream's latest price, or ask for it while the stream is silent. Raises ReadError, SymbolError."""
+        """Ask for the latest price. Raises ReadError, SymbolError."""
         name = self.broker_name(symbol)
-        row: Mapping[str, Any] | None = None
-        if self._stream is not None:
-            self._stream.follow(frozenset({name}))
-            row = self._stream.latest(name)
-        if row is None:
-            prices = self._client.read("pricing", instruments=name).get("prices")
-            row = prices[0] if prices else None
-        if row is None:
+        prices = self._client.read("pricing", instruments=name).get("prices")
+        if not prices:
             raise ReadError(f"OANDA has no price of {name}.", "It is tried again at once.")
-        return parse.guarded(f"price of {symbol}", parse.quote, row, symbol)
+        return parse.guarded(f"price of {symbol}", parse.quote, prices[0], symbol)
+
+    def follow(self, symbols: Collection[str]) -> None:
+        """Let the stream bring these symbols too. Raises SymbolError, ReadError."""
+        if self._stream is not None:
+            self._stream.follow(frozenset(self.broker_name(symbol) for symbol in symbols))
+
+    def streamed(self, symbol: str) -> Quote | None:
+        """Return the stream's latest price of a symbol that is followed; None while it is silent."""
+        row = None if self._stream is None else self._stream.latest(self._given.get(symbol, ""))
+        return None if row is None else parse.guarded(f"price of {symbol}", parse.quote, row, symbol)
+
+    def stream_state(self) -> StreamState:
+        """Return how the stream is."""
+        return StreamState(False, last_error="switched off") if self._stream is None else self._stream.state()
 
     def book(self) -> Book:
         """Read account, trades and resting orders, which one answer of OANDA holds together. Raises ReadError."""
@@ -289,7 +320,7 @@ class OandaGateway:
     def send(self, request: Request, permit: Permit | None = None) -> Outcome:
         """Send once. What did not leave is refused; what nobody answered is Unknown."""
         try:
-            spec, quote = self.spec(request.symbol), self.quote(request.symbol)
+            spec, quote = self.spec(request.symbol), self.streamed(request.symbol) or self.quote(request.symbol)
             instrument = self.broker_name(request.symbol)
         except (ReadError, SymbolError) as problem:
             return Refused("not_ready", 0, fresh_price=True, text=str(problem))

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from brokers import conversion
+from brokers.conversion import Pair
 from brokers.simulator.account import AccountSpec, SymbolSetup
 from brokers.simulator.formulas import hedged_share, is_forex, margin_currency, margin_of_lot, value_per_price
 
 Price = Callable[[str], tuple[float, float] | None]
 BUY, SELL = 0, 1
-CONVERSION_STEPS_MAX = 3
 
 
 def sign(kind: int) -> int:
@@ -23,21 +24,12 @@ def rate(currency: str, account: AccountSpec, symbols: Iterable[SymbolSetup], pr
     """
     if currency == account.currency:
         return 1.0
-    quoted = [(s.currency_base, s.currency_profit, price(s.name)) for s in symbols if is_forex(s)]
-    reached = {currency: 1.0}
-    for _ in range(CONVERSION_STEPS_MAX):
-        found = dict(reached)
-        for base, profit, quote in quoted:
-            if quote is None:
-                continue
-            if base in reached and profit not in found:
-                found[profit] = reached[base] * quote[0]
-            elif profit in reached and base not in found:
-                found[base] = reached[profit] / quote[1]
-        if account.currency in found:
-            return found[account.currency]
-        reached = found
-    raise ValueError(f"no symbol converts {currency} into {account.currency}")
+    quoted = [(s, price(s.name)) for s in symbols if is_forex(s)]
+    pairs = [Pair(s.currency_base, s.currency_profit, *quote) for s, quote in quoted if quote is not None]
+    found = conversion.rate(currency, account.currency, pairs)
+    if found is None:
+        raise ValueError(f"no symbol converts {currency} into {account.currency}")
+    return found
 
 
 class Books:

@@ -9,7 +9,8 @@ from orders.approval import Approved, approve
 from risk.domain.exposure import add_exposure
 from risk.domain.settings import GuardSettings
 
-QUOTE_AGE_MAX = timedelta(seconds=5)
+# S2: BID_ASK_EXPIRATION_IN_SECONDS
+QUOTE_VALID = timedelta(seconds=5)
 GUARD_AGE_MAX = timedelta(seconds=10)
 RETRY_FIRST = timedelta(seconds=2)
 RETRY_LONGEST = timedelta(seconds=60)
@@ -60,7 +61,7 @@ class Standing:
 
     `guarded_at`: when the guards last looked without an error. `no_new_cycles`: (bot or None, reason) of kill switches.
     `spread_max`: the widest spread that is not dangerous, in price units. `worst_case`: why adding exposure could end
-    in a stop-out.
+    in a stop-out. `quote_valid`: how old a price may be.
     """
 
     now: datetime
@@ -75,6 +76,7 @@ class Standing:
     no_new_cycles: Sequence[tuple[int | None, str]] = ()
     spread_max: float | None = None
     worst_case: str | None = None
+    quote_valid: timedelta = QUOTE_VALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def entry_objection(bot_id: int | None, standing: Standing) -> Vetoed | None:
     if standing.spread_max is not None and standing.quote.spread > standing.spread_max + standing.spec.point / 2:
         return Vetoed("spread", f"{standing.quote.spread / standing.spec.pip:.1f} pips are dangerous")
     age = standing.now - standing.quote.at
-    if age > QUOTE_AGE_MAX:
+    if age > standing.quote_valid:
         return Vetoed("stale_quote", f"the last price of {standing.quote.symbol} is {age.total_seconds():.0f} s old")
     return None
 

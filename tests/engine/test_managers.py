@@ -143,7 +143,7 @@ def test_a_slow_database_is_seen_in_the_health(world: World) -> None:
     queries = world.session.monitor.queries
 
     def health() -> str:
-        return next(c.health for c in world.session.components() if c.name == "database")
+        return next(c.health for c in world.session.reporter.components() if c.name == "database")
 
     asked = queries.samples.count
     world.run(1)

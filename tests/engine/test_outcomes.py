@@ -67,6 +67,6 @@ def test_a_restarted_terminal_is_connected_to_again(world: World) -> None:
     world.run(3)
     world.terminal.faults.terminal_restart()
     world.run(90)
-    assert world.session._health() == "healthy"
+    assert world.session.reporter.health() == "healthy"
     assert standing_blocks(world.account.pk) == ()
     assert len(world.open_orders()) == 1

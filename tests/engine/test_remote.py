@@ -1,7 +1,7 @@
 """The whole engine on an account whose terminal stands behind an agent."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from brokers.mt5.agentserver import AgentServer, Served
 from brokers.mt5.agentstate import AgentState
 from brokers.mt5.remote import RemoteMt5Gateway
 from brokers.simulator.terminal import SimulatedTerminal
+from core.clock import SystemClock
 from engine.lease import HeldLease
 from engine.opening import gateway_of
 from engine.session import AccountSession
@@ -63,6 +64,8 @@ class RemoteWorld(World):
 @pytest.fixture
 def world(transactional_db: None, tmp_path: Path, settings: Any) -> Iterator[RemoteWorld]:
     settings.VAR_DIR = tmp_path
+    # A stream comes when it comes: on a virtual clock prices are asked for, but where a test is about the stream
+    settings.STREAM_PRICES = False
     made = RemoteWorld(tmp_path)
     yield made
     made.close()
@@ -109,3 +112,37 @@ def test_the_pairing_code_is_kept_encrypted_and_told_nowhere(world: RemoteWorld)
     assert text not in world.account.pairing_encrypted
     assert not Event.objects.filter(text__contains=text).exists()
     assert Event.objects.filter(kind="ACCOUNT_PAIRING").exists()
+
+
+@pytest.mark.requirement("S4-05", "S4-18", "S4-57")
+def test_a_silent_stream_is_told_and_prices_are_asked_for_meanwhile(world: RemoteWorld, settings: Any) -> None:
+    settings.STREAM_PRICES = True
+    world.bot()
+    session = world.start()
+    gateway = session.gateway
+    assert isinstance(gateway, RemoteMt5Gateway)
+    wait_for(lambda: gateway.streamed("EURUSD") is not None)
+    world.run(2)
+    assert session.statistics()["prices"]["source"] == "stream"
+    assert not Event.objects.filter(kind="PRICE_STREAM").exists()
+    gateway._stream.stop()
+    world.price(1.2, run=2)
+    assert session.market.quotes["EURUSD"].bid == 1.2
+    component = next(c for c in session.reporter.components() if c.name == "prices")
+    assert component.health == "degraded"
+    assert "asked for" in component.reason
+    (told,) = Event.objects.filter(kind="PRICE_STREAM")
+    assert (told.level, told.account_id) == ("warning", world.account.pk)
+    gateway._stream._wanted = frozenset()
+    session.market.follow(["EURUSD"])
+    wait_for(lambda: gateway.streamed("EURUSD") is not None)
+    world.run(2)
+    assert Event.objects.filter(kind="PRICE_STREAM", level="info").count() == 1
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    clock = SystemClock()
+    until = clock.ticks() + 60
+    while not condition():
+        assert clock.ticks() < until
+        clock.sleep(0.01)

@@ -181,9 +181,9 @@ def test_a_lost_connection_backs_off_and_recovers_without_a_false_closure(held: 
     held.run(30)
     errors = held.session.loop.jobs["orders"].errors
     assert 3 <= errors < 30, "the job backs off instead of hammering"
-    assert held.session._health() != "healthy"
+    assert held.session.reporter.health() != "healthy"
     held.terminal.faults.reconnect()
     held.run(70)
-    assert held.session._health() == "healthy"
+    assert held.session.reporter.health() == "healthy"
     assert len(held.open_orders()) == 1
     held.assert_equal()

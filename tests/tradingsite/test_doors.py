@@ -14,7 +14,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from accounts.models import User
 from tradingsite.asgi import application
-from tradingsite.env import admin_networks
+from tradingsite.envvalues import admin_networks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 UNSAFE = ("post", "put", "patch", "delete")

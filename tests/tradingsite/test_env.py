@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tradingsite import env
+from tradingsite import env, envvalues
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.b64encode(bytes(range(32, 64))).decode()
@@ -133,7 +133,7 @@ def test_a_mistyped_name_in_the_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_first_key_encrypts() -> None:
-    assert list(env.parse_key_ring(f"new:{KEY}, old:{OTHER_KEY}")) == ["new", "old"]
+    assert list(envvalues.parse_key_ring(f"new:{KEY}, old:{OTHER_KEY}")) == ["new", "old"]
 
 
 def test_production_refuses_a_secret_key_that_is_not_random(monkeypatch: pytest.MonkeyPatch) -> None:

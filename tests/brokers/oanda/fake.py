@@ -42,6 +42,9 @@ class FakeOanda:
         self.price(1.10000, 1.10010)
         self.write("TRANSFER_FUNDS", amount=text(self.balance), fundingReason="CLIENT_FUNDING")
         self.streams: list[Any] = []
+        # Prices of other instruments, and whether OANDA says what their currencies are worth at home
+        self.others: dict[str, tuple[float, float]] = {}
+        self.tells_conversions = True
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(self))
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -91,11 +94,12 @@ class FakeOanda:
         else:
             self.fill(order, float(order["units"]), f"{order['type']}_ORDER")
 
-    def price_row(self) -> Row:
+    def price_row(self, name: str = "EUR_USD") -> Row:
         at = rfc3339(self.ticks[-1][0])
-        ladder = {"bids": [{"price": text(self.bid), "liquidity": 10_000_000}],
-                  "asks": [{"price": text(self.ask), "liquidity": 10_000_000}]}  # fmt: skip
-        return {"type": "PRICE", "instrument": "EUR_USD", "time": at, "tradeable": True, **ladder}
+        bid, ask = self.others.get(name, (self.bid, self.ask))
+        ladder = {"bids": [{"price": text(bid), "liquidity": 10_000_000}],
+                  "asks": [{"price": text(ask), "liquidity": 10_000_000}]}  # fmt: skip
+        return {"type": "PRICE", "instrument": name, "time": at, "tradeable": True, **ladder}
 
     # The ledger
 
@@ -296,10 +300,12 @@ class FakeOanda:
                 case "GET", ["summary"]:
                     return 200, {"account": self.summary()}
                 case "GET", ["instruments"]:
-                    return 200, {"instruments": [INSTRUMENT]}
+                    return 200, {"instruments": [INSTRUMENT, *({**INSTRUMENT, "name": name} for name in self.others)]}
                 case "GET", ["pricing"]:
                     rates = [{"currency": "USD", "positionValue": "1", "accountGain": "1", "accountLoss": "1"}]
-                    return 200, {"prices": [self.price_row()], "homeConversions": rates}
+                    shown = rates if self.tells_conversions else []
+                    names = query.get("instruments", "EUR_USD").split(",")
+                    return 200, {"prices": [self.price_row(name) for name in names], "homeConversions": shown}
                 case "GET", ["instruments", "EUR_USD", "candles"]:
                     return 200, {"candles": self.candles(int(query.get("count", 500)))}
                 case "GET", ["trades", number] if number in self.trades:
@@ -419,6 +425,7 @@ def make_handler(fake: FakeOanda) -> type[BaseHTTPRequestHandler]:
             fake.streams.append((self, over))
             self.chunk(fake.price_row())
             over.wait(20)
+            self.wfile.write(b"0\r\n\r\n")
 
         def chunk(self, message: Row) -> None:
             line = json.dumps(message).encode() + b"\n"

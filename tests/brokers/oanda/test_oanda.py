@@ -14,6 +14,7 @@ from brokers.oanda.client import Budget
 from brokers.oanda.gateway import OandaGateway
 from core.clock import SystemClock, VirtualClock
 from core.outcome import Accepted, Refused, Unknown
+from marketdata.quotes import Market
 from tests.brokers.conformance.behaviours import BUY, opened
 from tests.brokers.conformance.oanda import OandaBench
 from tests.brokers.simulator.conftest import START
@@ -166,30 +167,52 @@ def wait_for(condition: Callable[[], bool]) -> None:
         clock.sleep(0.01)
 
 
+@pytest.mark.requirement("S4-05", "S4-18", "S2-51", "S4-57")
 def test_prices_come_by_stream_and_by_asking_when_it_falls_silent(make: Make) -> None:
     bench = make()
     gateway = bench.gateway(is_streaming=True)
     assert isinstance(gateway, OandaGateway)
     gateway.connect()
-    assert gateway.quote("EURUSD").bid == 1.1
-    stream = gateway._stream
-    assert stream is not None
-    wait_for(lambda: stream.latest("EUR_USD") is not None)
+    market = Market(gateway, bench.clock)
+    assert market.refresh(["EURUSD"])["EURUSD"].bid == 1.1
+    wait_for(lambda: gateway.streamed("EURUSD") is not None)
     asked = len(bench.fake.requests)
     bench.fake.bid, bench.fake.ask = 1.2, 1.2001
     handler, over = bench.fake.streams[0]
     handler.chunk(bench.fake.price_row())
-    wait_for(lambda: gateway.quote("EURUSD").bid == 1.2)
+    wait_for(lambda: market.refresh(["EURUSD"])["EURUSD"].bid == 1.2)
     assert len(bench.fake.requests) == asked
+    assert (market.feed().as_json()["source"], market.feed().asked) == ("stream", frozenset())
     handler.chunk({**bench.fake.price_row(), "bids": []})
-    wait_for(lambda: stream.latest("EUR_USD") is None)
+    wait_for(lambda: gateway.streamed("EURUSD") is None)
     handler.chunk(bench.fake.price_row())
-    wait_for(lambda: stream.latest("EUR_USD") is not None)
+    wait_for(lambda: gateway.streamed("EURUSD") is not None)
     bench.clock.advance(11)
     bench.fake.bid = 1.3
-    assert gateway.quote("EURUSD").bid == 1.3
+    assert market.refresh(["EURUSD"])["EURUSD"].bid == 1.3
     assert len(bench.fake.requests) > asked
+    assert market.feed().has_fallen_back
+    assert market.feed().ages["EURUSD"] > 10, "the broker's time, not the time of asking"
     over.set()
+    wait_for(lambda: len(bench.fake.streams) > 1)
+    wait_for(lambda: not market.feed().has_fallen_back)
+    assert market.feed().stream is not None
+    gateway.close()
+
+
+@pytest.mark.requirement("S2-53")
+def test_what_a_move_is_worth_is_converted_through_crosses_when_oanda_does_not_say(make: Make) -> None:
+    bench = make()
+    bench.fake.tells_conversions = False
+    bench.fake.others = {"EUR_JPY": (160.0, 160.02), "GBP_JPY": (190.0, 190.1), "GBP_USD": (1.25, 1.26)}
+    gateway = bench.connected()
+    assert gateway.spec("EURUSD").value_per_price == pytest.approx(100_000)
+    # A yen buys dollars through euros: 1.1 / 160.02, or through pounds: 1.25 / 190.1, which is less
+    assert gateway.spec("EURJPY").value_per_price == pytest.approx(100_000 * 1.1 / 160.02)
+    bench.fake.others = {"CAD_CHF": (0.6, 0.61)}
+    stranger = bench.connected()
+    with pytest.raises(ReadError, match="Nothing converts CHF into USD"):
+        stranger.spec("CADCHF")
 
 
 def test_a_token_spends_no_more_than_its_budget() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tradingsite.env import CREDENTIAL_KEY_BYTES
+from tradingsite.envvalues import CREDENTIAL_KEY_BYTES
 
 
 class Command(BaseCommand):
