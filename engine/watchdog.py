@@ -36,9 +36,27 @@ def limited(seconds: float) -> Iterator[None]:
         yield
     finally:
         with _lock:
-            _deadlines.pop(me, None)
-            # What was raised and has not arrived yet must not arrive in what comes next
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(me), None)
+            is_late = _deadlines.pop(me, None) is None
+        if is_late:
+            _let_arrive(me)
+
+
+def _let_arrive(thread: int) -> None:
+    """Take here what was raised and has perhaps not arrived yet, lest it arrive in what comes next.
+
+    Taken back without arriving, it would leave the interpreter looking for it after every step (CPython clears that
+    mark on arrival only): all of Python is slower from then on, and hangs under a profiler.
+    """
+    try:
+        _raise_in(thread)
+        while True:
+            pass
+    except TookTooLong:
+        return
+
+
+def _raise_in(thread: int) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TookTooLong))
 
 
 def _watch() -> None:
@@ -48,7 +66,7 @@ def _watch() -> None:
             for thread, deadline in list(_deadlines.items()):
                 if now > deadline:
                     del _deadlines[thread]
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TookTooLong))
+                    _raise_in(thread)
             if not _deadlines:
                 _something.clear()
         threading.Event().wait(LOOK_SECONDS)

@@ -1,5 +1,7 @@
 """A strategy that hangs is ended, and neither guards nor kill switch wait for it."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -50,6 +52,29 @@ def test_a_block_that_takes_too_long_is_ended_and_the_next_one_is_not() -> None:
             pass
     total = sum(range(2_000_000))
     assert total > 0
+
+
+PROFILED = """
+import time
+from engine.watchdog import TookTooLong, limited
+for seconds, block in ((60, 0.0), (0.2, 60.0)):
+    try:
+        with limited(seconds):
+            until = time.monotonic() + block
+            while time.monotonic() < until:
+                pass
+    except TookTooLong:
+        print("ended")
+print(sum(len(str(number)) for number in range(1000)))
+"""
+
+
+def test_a_profiler_goes_on_after_a_block_that_was_in_time_and_after_one_that_was_not() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", f"import cProfile; cProfile.run({PROFILED!r})"],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert run.stdout.split()[:2] == ["ended", "2890"]
 
 
 def test_a_hanging_strategy_is_parked_and_flattened_by_the_kill_switch(world: World, hanging: dict[str, bool]) -> None:
