@@ -10,12 +10,14 @@ from django.views.decorators.http import require_safe
 
 from accounts.adminkit import person
 from accounts.models import User
+from accounts.permissions import is_superuser
 from brokers.catalogue import CATALOGUE, comparison
 from core.clock import Clock, SystemClock
 from dashboard.equity import equity_lines
 from dashboard.firststeps import first_steps
 from dashboard.selectors import live_snapshot
 from engine.api import PerformanceSerializer
+from engine.retention import last_retention, table_sizes
 from engine.selectors import engine_performance
 from events.live import encode
 
@@ -90,4 +92,6 @@ def engine(request: HttpRequest) -> HttpResponse:
         "account": reverse("admin:accounts_tradingaccount_change", args=(0,)),
     }
     context = {**admin.site.each_context(request), "title": "Engine", "engine": data}
+    if is_superuser(request.user):
+        context |= {"retention": last_retention(), "tables": table_sizes()}
     return TemplateResponse(request, "dashboard/engine.html", context)

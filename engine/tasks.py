@@ -11,6 +11,7 @@ from core.loglevel import follow
 from engine.memory import settle
 from engine.models import EngineProcess
 from engine.registry import is_alive, this_host
+from engine.retention import retire
 from engine.runner import Runner, orphan_watch
 
 
@@ -25,3 +26,8 @@ def run_runner(token: str, labels: Sequence[str] = ()) -> str:
         return Runner(
             clock=SystemClock(), ids=SystemIds(), token=token, labels=list(labels), is_orphan=orphan_watch()
         ).run()
+
+
+def retire_old() -> int:
+    """Remove what is old and no fact of money; return how many rows. Runs every night, and harmless at any time."""
+    return sum(removed.rows for removed in retire(clock=SystemClock()))

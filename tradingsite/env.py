@@ -99,6 +99,21 @@ class Env(BaseSettings):
     )
     paper_commission_per_lot: float = Field(3.5, ge=0, le=1000, description="Commission of paper, a lot and deal.")
     trading_ticks_days: int = Field(14, ge=0, le=366, description="Days of seen ticks kept, for parity; 0: none.")
+    trading_retention_debug_days: int = Field(
+        14, ge=7, le=36_500, description="Days that events for debugging are kept, such as each heartbeat's."
+    )
+    trading_retention_events_days: int = Field(
+        365,
+        ge=7,
+        le=36_500,
+        description="Days that other events are kept; those about cycles and orders stay.",
+    )
+    trading_retention_requests_days: int = Field(
+        30, ge=7, le=36_500, description="Days that answered requests to engines and sent notifications are kept."
+    )
+    trading_retention_not_sent_days: int = Field(
+        180, ge=7, le=36_500, description="Days that the reasons are kept why something was not sent."
+    )
     trading_parity_limit: float = Field(0.5, ge=0, le=100, description="Daily drift of a bot, % of balance: an alert.")
     trading_host_name: str | None = Field(
         None,

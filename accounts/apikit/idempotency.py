@@ -14,6 +14,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
 from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -102,7 +103,6 @@ def _hold(pk: int) -> ApiRequest:
         raise Conflict("The first request with this key is still under way.", code="in_flight") from None
 
 
-def forget_old(at: datetime) -> int:
-    """Delete keys older than 30 days; return how many."""
-    gone, _ = ApiRequest.objects.filter(created_at__lt=at - KEPT).delete()
-    return gone
+def outlived(at: datetime) -> QuerySet[ApiRequest]:
+    """Return the keys that are older than 30 days, which nobody sends again."""
+    return ApiRequest.objects.filter(created_at__lt=at - KEPT)
