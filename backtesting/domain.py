@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,11 @@ from risk.domain.settings import GuardSettings
 
 Floats = NDArray[np.float64]
 BUCKETS = 500
+SEED_MAX = 2**31 - 1
+BALANCE_MIN, BALANCE_MAX = 0.01, 1e12
+LEVERAGE_MAX = 10_000
+SPREAD_PIPS_MAX = 1_000.0
+MODEL_SPAN_MAX = timedelta(days=370)
 
 
 class BacktestError(ValueError):
@@ -49,6 +54,15 @@ class Asked:
     balance: float = 10_000.0
     leverage: int = 100
     spread_pips: float = 1.0
+
+    def problems(self) -> dict[str, str]:
+        """Say by field what can't be replayed."""
+        found: dict[str, str] = {}
+        if self.begin and self.end and self.end <= self.begin:
+            found["end"] = "The last day is before the first."
+        elif self.seed is not None and self.begin and self.end and self.end - self.begin > MODEL_SPAN_MAX:
+            found["end"] = f"Prices are made for {MODEL_SPAN_MAX.days} days at most."
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Return it for the database."""

@@ -1,14 +1,11 @@
 """Named reads of backtests."""
 
-from pathlib import Path
-
-from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from accounts.models import AccountSnapshot, TradingAccount
 from backtesting.domain import BacktestError
 from backtesting.models import Backtest
-from marketdata.candlestore import CandleStore
 from strategies.models import Bot, BotConfig
 
 
@@ -31,9 +28,13 @@ def config_called(text: str) -> BotConfig:
     return chosen
 
 
-def candle_store() -> CandleStore:
-    """Return where the site keeps its candles."""
-    return CandleStore(Path(settings.VAR_DIR) / "candles")
+def config_of(bot: Bot, version: int | None) -> BotConfig:
+    """Return a bot's configuration of a version, or the one in use. Raises ValidationError that names the field."""
+    found = bot.configs.filter(**({"version": version} if version else {"pk": bot.config_id or 0})).first()
+    if found is None:
+        text = f"{bot} has no version {version}." if version else f"{bot} has no configuration yet."
+        raise ValidationError({"version" if version else "bot": text})
+    return found
 
 
 def balance_of(account: TradingAccount) -> float | None:

@@ -13,10 +13,10 @@ from backtesting.domain import Asked, BacktestError, Cancelled, Plan
 from backtesting.models import Backtest
 from backtesting.replay import Replay
 from backtesting.report import plain
-from backtesting.selectors import candle_store
 from backtesting.sources import Source, from_candles, from_model
 from brokers.simulator.account import AccountSpec
 from core.clock import Clock
+from marketdata.selectors import candle_store
 from risk.selectors import current_config
 from strategies.models import Bot, BotConfig
 

@@ -9,11 +9,11 @@ from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_safe
 
 from accounts.adminkit import person
+from accounts.equity import equity_lines
 from accounts.models import User
 from accounts.permissions import is_superuser
 from brokers.catalogue import CATALOGUE, comparison
 from core.clock import Clock, SystemClock
-from dashboard.equity import equity_lines
 from dashboard.firststeps import first_steps
 from dashboard.selectors import live_snapshot
 from engine.api import PerformanceSerializer
@@ -71,7 +71,10 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     data = page_data(request)
     snapshot = data["snapshot"]
     ids = [account["id"] for account in snapshot["accounts"]]
-    data["equity"] = equity_lines(ids, now=CLOCK.now())
+    data["equity"] = [
+        {"account": account, "points": [[int(p.at.timestamp() * 1000), float(p.equity)] for p in line]}
+        for account, line in equity_lines(ids, until=CLOCK.now()).items()
+    ]
     return {
         **context,
         "title": "Overview",

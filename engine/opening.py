@@ -11,9 +11,8 @@ from brokers.factory import open_gateway
 from brokers.gateway import Gateway
 from brokers.paper.gateway import PaperAccount, PaperGateway, paper_gateway
 from core.clock import Clock
-from marketdata.candlestore import CandleStore
 from marketdata.quotes import Market
-from marketdata.selectors import tick_store
+from marketdata.selectors import candle_store, tick_store
 from marketdata.tickstore import TickRecorder
 
 
@@ -68,7 +67,7 @@ def market_of(account_id: int, gateway: Gateway, clock: Clock) -> Market:
     return Market(
         gateway,
         clock,
-        store=CandleStore(Path(settings.VAR_DIR) / "candles"),
+        store=candle_store(),
         source=TradingAccount.objects.values_list("server", flat=True).get(pk=account_id),
         quote_valid=timedelta(seconds=settings.QUOTE_SECONDS),
         recorder=TickRecorder(tick_store(account_id), clock) if settings.TICKS_DAYS else None,

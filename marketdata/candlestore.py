@@ -83,11 +83,15 @@ class CandleStore:
             return {}
         return {part["period"]: Part(**part) for part in known["parts"]}
 
-    def last(self, series: SeriesId, count: int) -> Candles:
-        """Return the newest candles, at most `count`, oldest first. Raises DamagedFile."""
+    def last(self, series: SeriesId, count: int, *, before: datetime | None = None) -> Candles:
+        """Return the newest candles that start before a moment, at most `count`, oldest first. Raises DamagedFile."""
         found = Candles.none()
+        end = None if before is None else before.timestamp()
         for part in reversed(self.parts(series).values()):
-            found = merged(found, self._read(series, part))
+            if end is not None and part.first >= end:
+                continue
+            piece = self._read(series, part)
+            found = merged(found, piece if end is None else piece.part(piece.starts < end))
             if len(found) >= count:
                 break
         return found.part(slice(max(0, len(found) - count), None))

@@ -4,7 +4,13 @@ from pathlib import Path
 
 from django.conf import settings
 
+from marketdata.candlestore import CandleStore
 from marketdata.tickstore import TickStore
+
+
+def candle_store() -> CandleStore:
+    """Return where the site keeps its candles."""
+    return CandleStore(Path(settings.VAR_DIR) / "candles")
 
 
 def tick_store(account_id: int) -> TickStore:

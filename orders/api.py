@@ -1,8 +1,10 @@
-"""Routes of orders, intents and deals."""
+"""Routes of orders, intents, deals, and of what closed trades came to."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample
+import django_filters
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -12,16 +14,20 @@ from accounts.adminkit import CLOCK
 from accounts.api.journal import CommandSerializer, accepted
 from accounts.apikit.auth import require
 from accounts.apikit.exceptions import Conflict
-from accounts.apikit.fields import ReasonText, StrictDecimal, StrictSerializer
+from accounts.apikit.fields import Money, ReasonText, StrictDecimal, StrictSerializer
 from accounts.apikit.idempotency import idempotent
-from accounts.apikit.reading import Filters, ReadViewSet, WholeFilter, fields_of
-from accounts.apikit.schema import documented
+from accounts.apikit.reading import ID_MAX, Filters, ReadViewSet, SpanFilters, WholeFilter, fields_of
+from accounts.apikit.schema import OF_SPAN, documented, shaped
 from accounts.apikit.times import TimeRangeFilter
+from accounts.models import TradingAccount
 from core.ids import Ids, SystemIds
 from orders.models import Deal, NotSent, Order, OrderIntent
 from orders.requests import request_order_close, request_stops
+from orders.selectors import closed_trades, money_flows
 from orders.services import settle
+from orders.statistics import Figures, Trade, curve, figures, grouped
 from orders.tracing import trace_of_decision
+from strategies.models import Bot
 
 IDS: Ids = SystemIds()
 
@@ -217,3 +223,125 @@ class DealViewSet(ReadViewSet):
     serializer_class = DealSerializer
     filterset_class = DealFilters
     ordering_fields = ("id", "at")
+
+
+# What trading came to
+
+
+class TradeFiguresSerializer(serializers.Serializer[Figures]):
+    """Figures of a set of closed trades; money in the account's currency, null where there is nothing to divide by."""
+
+    trades = serializers.IntegerField()
+    wins = serializers.IntegerField()
+    losses = serializers.IntegerField()
+    net = Money()
+    gross_profit = Money()
+    gross_loss = Money()
+    best = Money()
+    worst = Money()
+    mean_win = Money(allow_null=True)
+    mean_loss = Money(allow_null=True)
+    expectancy = Money(allow_null=True)
+    profit_factor = serializers.FloatField(allow_null=True)
+    win_rate = serializers.FloatField(allow_null=True, help_text="From 0 to 1.")
+    volume_lots = serializers.FloatField()
+    longest_win_streak = serializers.IntegerField()
+    longest_loss_streak = serializers.IntegerField()
+    mean_hours = serializers.FloatField(allow_null=True)
+
+
+class GroupSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    figures = TradeFiguresSerializer()
+
+
+class BalanceSerializer(serializers.Serializer[Any]):
+    """How the balance moved since the account's first deal, whatever span is asked for; gains are time-weighted."""
+
+    gain = serializers.FloatField(allow_null=True, help_text="A share: 0.1 is 10 %.")
+    drawdown = Money()
+    drawdown_share = serializers.FloatField(allow_null=True)
+    by_month = serializers.DictField(child=serializers.FloatField(), help_text="Gains, as 2026-03.")
+
+
+class StatisticsSerializer(serializers.ModelSerializer[TradingAccount]):
+    """What the trades brought that were closed in the span; those of one symbol or bot where that is asked for."""
+
+    account = serializers.IntegerField(source="pk", read_only=True)
+    figures = serializers.SerializerMethodField()
+    by_bot = serializers.SerializerMethodField()
+    by_symbol = serializers.SerializerMethodField()
+    balance = serializers.SerializerMethodField()
+
+    class Meta:
+        model = TradingAccount
+        fields = ("id", "account", "name", "currency", "figures", "by_bot", "by_symbol", "balance")
+
+    def to_representation(self, instance: TradingAccount) -> Any:
+        asked = self.context["view"].asked()
+        span = asked.get("at") or slice(None, None)
+        self._trades = closed_trades([instance.pk], since=span.start, until=span.stop)
+        if asked.get("symbol"):
+            self._trades = [trade for trade in self._trades if trade.symbol == asked["symbol"]]
+        if asked.get("bot"):
+            magics = set(Bot.objects.filter(pk=asked["bot"], account=instance).values_list("magic", flat=True))
+            self._trades = [trade for trade in self._trades if trade.magic in magics]
+        return super().to_representation(instance)
+
+    @shaped(TradeFiguresSerializer)
+    def get_figures(self, account: TradingAccount) -> Any:
+        return TradeFiguresSerializer(figures(self._trades)).data
+
+    @shaped(GroupSerializer(many=True))
+    def get_by_bot(self, account: TradingAccount) -> Any:
+        names = dict(Bot.objects.filter(account=account).values_list("magic", "name"))
+
+        def bot_of(trade: Trade) -> str:
+            return names.get(trade.magic) or (f"magic {trade.magic}" if trade.magic else "by hand")
+
+        return _groups(grouped(self._trades, bot_of))
+
+    @shaped(GroupSerializer(many=True))
+    def get_by_symbol(self, account: TradingAccount) -> Any:
+        return _groups(grouped(self._trades, lambda trade: trade.symbol))
+
+    @shaped(BalanceSerializer)
+    def get_balance(self, account: TradingAccount) -> Any:
+        moved = curve(closed_trades([account.pk], since=None, until=None), money_flows([account.pk]))
+        months = {f"{year}-{month:02d}": gain for (year, month), gain in sorted(moved.by_month.items())}
+        found = {
+            "gain": moved.gain, "drawdown": moved.drawdown, "drawdown_share": moved.drawdown_share, "by_month": months,
+        }  # fmt: skip
+        return BalanceSerializer(found).data
+
+
+def _groups(groups: Mapping[str, Figures]) -> Any:
+    return GroupSerializer([{"name": name, "figures": seen} for name, seen in groups.items()], many=True).data
+
+
+class StatisticsFilters(SpanFilters):
+    account = WholeFilter(field_name="pk", label="Number of the account")
+    symbol = django_filters.CharFilter(label="Only trades in this symbol", max_length=29, method="all_rows")
+    bot = WholeFilter(label="Only trades of the bot with this number", method="all_rows")
+
+
+class StatisticsViewSet(ReadViewSet):
+    """What trading on one's accounts brought: as a whole, by bot, by symbol, and how the balance moved."""
+
+    queryset = TradingAccount.objects.all()
+    serializer_class = StatisticsSerializer
+    filterset_class = StatisticsFilters
+    account_path = "pk"
+    ordering = ("id",)
+    ordering_fields = ("id", "name")
+
+    @documented(
+        responses=StatisticsSerializer,
+        parameters=[
+            *OF_SPAN,
+            OpenApiParameter("symbol", {"type": "string", "minLength": 1, "maxLength": 29}),
+            OpenApiParameter("bot", {"type": "integer", "minimum": 0, "maximum": ID_MAX}),
+        ],
+    )
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        return super().retrieve(request, *args, **kwargs)

@@ -1,6 +1,5 @@
 """Routes of signals: the door for senders, and what people see of them and decide."""
 
-from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -23,6 +22,7 @@ from accounts.apikit.fields import (
     StrictDecimal,
     StrictFloat,
     StrictInteger,
+    StrictMoment,
     StrictSerializer,
     StrictText,
 )
@@ -43,26 +43,11 @@ REFUSALS = frozenset({"duplicate", "stale"})
 SIGNATURE_HEADER = "X-Signature"
 
 
-class OffsetDateTime(serializers.DateTimeField):
-    """Takes ISO 8601 with an offset; a time without one would be read in anybody's zone."""
-
-    def to_internal_value(self, value: Any) -> datetime:
-        if not isinstance(value, str) or "T" not in value:
-            raise serializers.ValidationError("Give date and time with an offset, as 2026-03-02T10:00:00Z.")
-        try:
-            found = datetime.fromisoformat(value)
-        except ValueError:
-            raise serializers.ValidationError("Give date and time with an offset, as 2026-03-02T10:00:00Z.") from None
-        if found.tzinfo is None:
-            raise serializers.ValidationError("The offset is missing: end it with Z or +02:00.")
-        return found
-
-
 class AlertSerializer(StrictSerializer):
     """An alert. Each has an `id` of its own; `close` closes the bot's cycles of the symbol."""
 
     id = StrictText(max_length=64)
-    at = OffsetDateTime()
+    at = StrictMoment()
     action = StrictChoice(choices=[side for side, _ in SIDES])
     symbol = StrictText(max_length=29)
     volume = StrictDecimal(required=False)

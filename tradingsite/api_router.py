@@ -4,12 +4,14 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import DefaultRouter
 
-from accounts.api.accounts import AccountViewSet, SnapshotViewSet, SymbolViewSet
+from accounts.api.accounts import AccountViewSet, EquityViewSet, SnapshotViewSet, SymbolViewSet
 from accounts.api.journal import CommandViewSet, EventViewSet
+from backtesting.api import BacktestViewSet, ParityViewSet
 from cycles.api import CycleViewSet
 from engine import api as engine
+from marketdata.api import CandleViewSet
 from notifications.api import DeliveryViewSet, TargetViewSet
-from orders.api import DealViewSet, IntentViewSet, NotSentViewSet, OrderViewSet
+from orders.api import DealViewSet, IntentViewSet, NotSentViewSet, OrderViewSet, StatisticsViewSet
 from reconciliation.api import ClaimViewSet, DivergenceViewSet
 from risk.api import (
     AlarmViewSet,
@@ -27,6 +29,8 @@ router.include_format_suffixes = False
 router.register("accounts", AccountViewSet, "api-account")
 router.register("symbols", SymbolViewSet, "api-symbol")
 router.register("snapshots", SnapshotViewSet, "api-snapshot")
+router.register("equity", EquityViewSet, "api-equity")
+router.register("candles", CandleViewSet, "api-candles")
 router.register("bots", BotViewSet, "api-bot")
 router.register("configurations", ConfigViewSet, "api-configuration")
 router.register("strategies", StrategyViewSet, "api-strategy")
@@ -35,6 +39,9 @@ router.register("orders", OrderViewSet, "api-order")
 router.register("intents", IntentViewSet, "api-intent")
 router.register("not-sent", NotSentViewSet, "api-not-sent")
 router.register("deals", DealViewSet, "api-deal")
+router.register("statistics", StatisticsViewSet, "api-statistics")
+router.register("backtests", BacktestViewSet, "api-backtest")
+router.register("parity", ParityViewSet, "api-parity")
 router.register("signals", SignalViewSet, "api-signal")
 router.register("signal-sources", SourceViewSet, "api-signal-source")
 router.register("divergences", DivergenceViewSet, "api-divergence")

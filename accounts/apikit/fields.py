@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -60,6 +61,31 @@ class StrictDecimal(serializers.Field[Decimal, Any, str, Any]):
 
     def to_representation(self, value: Decimal) -> str:
         return f"{value:f}"
+
+
+class Money(serializers.DecimalField):
+    """Shows money that was computed as floats, as a text with two decimals."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_digits=None, decimal_places=2, **kwargs)
+
+    def to_representation(self, value: Any) -> str:
+        return f"{value + 0.0:.2f}"
+
+
+class StrictMoment(serializers.DateTimeField):
+    """Takes ISO 8601 with an offset; a time without one would be read in anybody's zone."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not isinstance(value, str) or "T" not in value:
+            raise serializers.ValidationError("Give date and time with an offset, as 2026-03-02T10:00:00Z.")
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            raise serializers.ValidationError("Give date and time with an offset, as 2026-03-02T10:00:00Z.") from None
+        if found.tzinfo is None:
+            raise serializers.ValidationError("The offset is missing: end it with Z or +02:00.")
+        return found
 
 
 class StrictChoice(serializers.ChoiceField):

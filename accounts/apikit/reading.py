@@ -25,6 +25,7 @@ from rest_framework.request import Request
 from accounts.apikit.auth import user_of
 from accounts.apikit.exceptions import Changed
 from accounts.apikit.schema import shaped
+from accounts.apikit.times import TimeRangeFilter
 from accounts.models import ApiToken
 from accounts.permissions import accounts_of, is_superuser
 
@@ -55,6 +56,22 @@ class WholeFilter(django_filters.NumberFilter):  # type: ignore[misc]
         return None
 
 
+class HowManyFilter(WholeFilter):
+    """Takes how much of something each row tells, in its bounds; it chooses no rows."""
+
+    def __init__(self, *args: Any, least: int, most: int, **kwargs: Any) -> None:
+        def within(text: str) -> None:
+            # Validators run all, also on what the pattern refuses
+            if WHOLE.match(text) and not least <= int(text) <= most:
+                raise DjangoValidationError(f"Give a whole number from {least} to {most}.")
+
+        super().__init__(*args, validators=[within], **kwargs)
+        shaped({"type": "integer", "minimum": least, "maximum": most})(self)
+
+    def filter(self, rows: "QuerySet[Any]", value: Any) -> "QuerySet[Any]":
+        return rows
+
+
 @shaped({"type": "boolean"})
 class TrueOrFalseFilter(django_filters.ChoiceFilter):  # type: ignore[misc]
     """Takes true and false, not 1 or yes."""
@@ -80,6 +97,15 @@ class Filters(StrictFilters):
     """Filters of rows that belong to an account; a foreign account's number is like one that does not exist."""
 
     account = WholeFilter(field_name="account_id", label="Number of the account")
+
+
+class SpanFilters(StrictFilters):
+    """Of rows each of which tells of a span of time: the span chooses what they tell, not which rows there are."""
+
+    at = TimeRangeFilter(label="Time", method="all_rows")
+
+    def all_rows(self, rows: "QuerySet[Any]", name: str, value: Any) -> "QuerySet[Any]":
+        return rows
 
 
 class StrictOrdering(OrderingFilter):
@@ -152,8 +178,17 @@ class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         return found.filter(**{f"{self.account_path}__in": accounts_of(user_of(self.request))})
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
-        self._refuse_unknown_parameters(request)
+        self.refuse_unknown_parameters(request)
         return super().list(request, *args, **kwargs)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        self.refuse_unknown_parameters(request)
+        return super().retrieve(request, *args, **kwargs)
+
+    def asked(self) -> dict[str, Any]:
+        """Return what the filters of a request that they have let through hold, by name."""
+        chosen = getattr(self, "filterset_class")(self.request.query_params, self.get_queryset())  # noqa: B009 - not every view has filters
+        return dict(chosen.form.cleaned_data) if chosen.is_valid() else {}
 
     def get_object(self) -> Any:
         row = super().get_object()
@@ -177,7 +212,8 @@ class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
                 shown.pop(name)
         return made
 
-    def _refuse_unknown_parameters(self, request: Request) -> None:
+    def refuse_unknown_parameters(self, request: Request) -> None:
+        """Refuse parameters that the view does not know, and those given twice or empty. Raises ValidationError."""
         filters = getattr(self, "filterset_class", None)
         known = PARAMETERS | parameters_of(filters)
         unknown = sorted(set(request.query_params) - known)

@@ -1,10 +1,11 @@
 """The OpenAPI document: every operation names the errors that it can answer with, all in the one shape."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field, extend_schema_serializer
 
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=type[Any])
@@ -49,6 +50,10 @@ IF_MATCH: dict[str, object] = {
     "schema": {"type": "string"},
     "description": "The ETag of the row as one read it: when it is another one now, nothing is done.",
 }
+OF_SPAN = [
+    OpenApiParameter(f"at_{side}", datetime, description=text)
+    for side, text in (("after", "Begin of the span, inclusive."), ("before", "End of the span, inclusive."))
+]
 UNCHANGED = "Nothing changed since the answer with this ETag"
 OF_MATCHES = {"412": "The row is not what If-Match says any more"}
 ALWAYS = {"400": "What is wrong, by field", "401": "No login", "403": "The role or the token's scope is too low"}
@@ -68,8 +73,8 @@ def documented(**options: Any) -> Callable[[F], F]:
     return decorate
 
 
-def shaped(schema: dict[str, Any]) -> Callable[[F], F]:
-    """Give the JSON Schema of what a field or a filter takes: drf-spectacular's `extend_schema_field`, typed."""
+def shaped(schema: Any) -> Callable[[F], F]:
+    """Give the JSON Schema (or serializer) of what a field or filter takes: `extend_schema_field`, typed."""
     decorate: Callable[[F], F] = extend_schema_field(schema)
     return decorate
 

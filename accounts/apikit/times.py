@@ -38,6 +38,12 @@ class MomentRangeField(RangeField):  # type: ignore[misc]
         super().__init__((MomentField(), MomentField()), *args, **kwargs)
 
 
+class MomentFilter(django_filters.Filter):  # type: ignore[misc]
+    """Takes one time."""
+
+    field_class = MomentField
+
+
 class TimeRangeFilter(django_filters.IsoDateTimeFromToRangeFilter):  # type: ignore[misc]
     """`name_after` and `name_before`, both inclusive."""
 

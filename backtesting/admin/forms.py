@@ -13,12 +13,11 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from backtesting.domain import Asked
+from backtesting.domain import BALANCE_MAX, BALANCE_MIN, LEVERAGE_MAX, SEED_MAX, SPREAD_PIPS_MAX, Asked
+from backtesting.selectors import config_of
 from strategies.forms import StrictFloatField, StrictIntegerField
 from strategies.models import Bot, BotConfig
 
-SEED_MAX = 2**31 - 1
-MODEL_DAYS_MAX = 370
 PRICES = (("recorded", "Recorded M1 candles"), ("model", "Made by the price model, from a seed"))
 
 
@@ -54,12 +53,14 @@ class BacktestForm(forms.Form):
         help_text="For made prices: the same seed makes the same prices.",
     )
     balance = StrictFloatField(
-        min_value=0.01, max_value=1e12, initial=10_000, widget=UnfoldAdminDecimalFieldWidget,
+        min_value=BALANCE_MIN, max_value=BALANCE_MAX, initial=10_000, widget=UnfoldAdminDecimalFieldWidget,
         help_text="At the start, in the currency that the first symbol's profits come in.",
     )  # fmt: skip
-    leverage = StrictIntegerField(min_value=1, max_value=10_000, initial=100, widget=UnfoldAdminIntegerFieldWidget)
+    leverage = StrictIntegerField(
+        min_value=1, max_value=LEVERAGE_MAX, initial=100, widget=UnfoldAdminIntegerFieldWidget
+    )
     spread = StrictFloatField(
-        label="Spread (pips)", min_value=0, max_value=1_000, initial=1, widget=UnfoldAdminDecimalFieldWidget,
+        label="Spread (pips)", min_value=0, max_value=SPREAD_PIPS_MAX, initial=1, widget=UnfoldAdminDecimalFieldWidget,
         help_text="Candles hold bids only; the ask is so much above them.",
     )  # fmt: skip
 
@@ -70,20 +71,13 @@ class BacktestForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        begin, end = cleaned.get("begin"), cleaned.get("end")
-        if begin and end and end < begin:
-            raise ValidationError({"end": "The last day is before the first."})
         if cleaned.get("prices") == "model" and cleaned.get("seed") is None and "seed" not in self.errors:
             raise ValidationError({"seed": "Made prices need a seed."})
-        if cleaned.get("prices") == "model" and begin and end and (end - begin).days > MODEL_DAYS_MAX:
-            raise ValidationError({"end": f"Prices are made for {MODEL_DAYS_MAX} days at most."})
         bot, version = cleaned.get("bot"), cleaned.get("version")
         if isinstance(bot, Bot) and "version" not in self.errors:
-            wanted = {"version": version} if version else {"pk": bot.config_id or 0}
-            self.config = bot.configs.filter(**wanted).first()
-            if self.config is None:
-                text = f"{bot} has no version {version}." if version else f"{bot} has no configuration yet."
-                raise ValidationError({"version" if version else "bot": text})
+            self.config = config_of(bot, version)
+        if not self.errors and (problems := self.asked().problems()):
+            raise ValidationError(problems)
         return cleaned
 
     def asked(self) -> Asked:

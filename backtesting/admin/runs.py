@@ -21,8 +21,9 @@ from backtesting.admin.pages import compared, report_context
 from backtesting.admin.trying import try_on_history
 from backtesting.domain import Asked
 from backtesting.models import Backtest
-from backtesting.selectors import balance_of, candle_store, comparable_with
+from backtesting.selectors import balance_of, comparable_with
 from backtesting.sources import recorded_span
+from marketdata.selectors import candle_store
 from strategies.models import Bot
 
 Status = Backtest.Status

@@ -15,8 +15,9 @@ from backtesting.domain import Asked, BacktestError, Cancelled, Plan
 from backtesting.replay import Replay
 from backtesting.report import compared_svg, equity_svg, figure_rows, plain
 from backtesting.report.charts import moment
-from backtesting.selectors import balance_of, candle_store
+from backtesting.selectors import balance_of
 from backtesting.sources import Source, recorded_span
+from marketdata.selectors import candle_store
 from strategies import registry
 from strategies.forms import config_form
 from strategies.models import Bot

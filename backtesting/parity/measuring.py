@@ -16,12 +16,11 @@ from backtesting.parity import books
 from backtesting.parity.domain import Cause, Step, TradedLeg, as_row, compare, totals
 from backtesting.parity.prices import Recorded, recorded
 from backtesting.replay import Replay
-from backtesting.selectors import candle_store
 from backtesting.services import LOGIN, QUEUE, SERVER
 from brokers.simulator.account import AccountSpec
 from core.clock import Clock
 from events.services import record
-from marketdata.selectors import tick_store
+from marketdata.selectors import candle_store, tick_store
 from risk.selectors import current_config
 from strategies.models import Bot, BotConfig
 

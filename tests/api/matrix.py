@@ -9,6 +9,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.adminkit import CLOCK
+from backtesting.models import Backtest
 from orders.models import OrderIntent
 from reconciliation.models import Divergence
 from risk.models import GuardAlarm
@@ -44,6 +45,10 @@ def _reason(desk: Any) -> dict[str, Any]:
 def _count_down(desk: Any) -> None:
     deadline = CLOCK.now() + timedelta(minutes=5)
     GuardAlarm.objects.filter(account=desk.account).update(phase="countdown", deadline=deadline)
+
+
+def _waits(desk: Any) -> None:
+    Backtest.objects.filter(config__bot=desk.bot).update(status="queued")
 
 
 def _limits(desk: Any) -> dict[str, Any]:
@@ -87,6 +92,8 @@ WRITES: dict[str, Needs] = {
     "POST alarms/{pk}/acknowledge": Needs("trader", body=_reason),
     "POST alarms/{pk}/rearm": Needs("manager", body=_reason),
     "POST alarms/{pk}/veto": Needs("manager", body=_reason, prepare=_count_down),
+    "POST backtests": Needs("trader", body=lambda desk: {"bot": desk.bot.pk, "seed": 1}),
+    "POST backtests/{pk}/cancel": Needs("trader", prepare=_waits),
     "POST bots/{pk}/configure": Needs("manager", body=lambda desk: {"values": {"lot_size": 0.02}}),
     "POST bots/{pk}/pause": Needs("trader"),
     "POST bots/{pk}/start": Needs("trader"),

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -16,7 +15,8 @@ from accounts.validation import symbol_name
 from brokers.simulator.recordings.lines import HistoryError
 from marketdata.candlefile import DamagedFile
 from marketdata.candleimport import BadLines, export_csv, import_file
-from marketdata.candlestore import CandleStore, SeriesId
+from marketdata.candlestore import SeriesId
+from marketdata.selectors import candle_store
 
 DEFAULT_SOURCE = "files"
 DAMAGED = 2
@@ -50,7 +50,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what the subcommand says."""
-        self.store = CandleStore(Path(settings.VAR_DIR) / "candles")
+        self.store = candle_store()
         try:
             {"import": self._import, "export": self._export, "verify": self._verify, "status": self._status}[
                 options["what"]
