@@ -4,9 +4,10 @@ The journal's models live in `events`, which knows no accounts and so can't say 
 here.
 """
 
-from accounts.admin.accounts import SnapshotAdmin, SymbolAdmin, TradingAccountAdmin
+from accounts.admin.accounts import TradingAccountAdmin
 from accounts.admin.journal import CommandAdmin, EventAdmin
 from accounts.admin.people import AccountRoleAdmin, GroupAdmin, UserAdmin
+from accounts.admin.symbols import ServerOffsetAdmin, SnapshotAdmin, SymbolAdmin
 from accounts.admin.tokens import ApiRequestAdmin, ApiTokenAdmin
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "CommandAdmin",
     "EventAdmin",
     "GroupAdmin",
+    "ServerOffsetAdmin",
     "SnapshotAdmin",
     "SymbolAdmin",
     "TradingAccountAdmin",

@@ -1,4 +1,4 @@
-"""Admin of trading accounts, their symbols and their snapshots."""
+"""Admin of trading accounts."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 
 from accounts import services
-from accounts.admin.forms import AccountForm, PasswordDialog, StartDialog, StateDialog, SymbolForm
+from accounts.admin.forms import AccountForm, PasswordDialog, StartDialog, StateDialog
 from accounts.admincells import (
     NOTHING,
     STATES,
@@ -23,8 +23,8 @@ from accounts.admincells import (
     stop_out_text,
     worst_of_account_text,
 )
-from accounts.adminkit import CLOCK, DeskAdmin, FactAdmin, FactInline, ScopedRelatedFilter, display, person, post_dialog
-from accounts.models import AccountRole, AccountSnapshot, DesiredState, ServerOffset, Symbol, TradingAccount
+from accounts.adminkit import CLOCK, DeskAdmin, FactInline, display, person, post_dialog
+from accounts.models import AccountRole, DesiredState, Symbol, TradingAccount
 
 
 class RoleInline(FactInline[AccountRole]):
@@ -52,6 +52,7 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     search_fields = ("name", "=login", "server", "placement")
     list_select_related = ("engine_state", "marks")
     ordering = ("name",)
+    change_form_outer_before_template = "accounts/trading.html"
     inlines = (SymbolInline, RoleInline)
     actions_detail: Any = (
         "start", "pause", "resume", "drain", "flatten", "stop",
@@ -341,54 +342,3 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
     def examine(self, request: HttpRequest, account: TradingAccount) -> str:
         services.request_examination(account=account, by=person(request), at=CLOCK.now())
         return f"The engine was asked to examine {account.name}."
-
-
-@admin.register(Symbol)
-class SymbolAdmin(DeskAdmin[Symbol]):
-    form = SymbolForm
-    list_display = (
-        "name",
-        "account",
-        "broker_name",
-        "digits",
-        "volume_min",
-        "volume_max",
-        "volume_step",
-        "contract_size",
-        "seen_at",
-    )
-    list_filter = (("account", ScopedRelatedFilter),)
-    search_fields = ("name", "broker_name")
-    list_select_related = ("account",)
-    ordering = ("account__name", "name")
-    specification = ("digits", "point", "volume_min", "volume_max", "volume_step", "contract_size", "terms", "seen_at")
-    fieldsets = (
-        (None, {"fields": ("account", "name", "broker_name")}),
-        ("Specification last seen", {"fields": specification}),
-    )
-    add_fieldsets = ((None, {"fields": ("account", "name", "broker_name")}),)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Symbol | None = None) -> tuple[str, ...]:
-        return self.specification if obj is None else ("account", *self.specification)
-
-
-@admin.register(AccountSnapshot)
-class SnapshotAdmin(FactAdmin[AccountSnapshot]):
-    list_display = ("at", "account", "balance", "equity", "margin", "margin_level", "positions", "total_open_volume")
-    list_filter = (("account", ScopedRelatedFilter), ("at", RangeDateTimeFilter))
-    list_select_related = ("account",)
-    ordering = ("-at",)
-
-
-@admin.register(ServerOffset)
-class ServerOffsetAdmin(FactAdmin[ServerOffset]):
-    """How far the broker's clock is ahead of UTC; times of deals were told by what held then."""
-
-    list_display = ("since", "account", "hours")
-    list_filter = (("account", ScopedRelatedFilter),)
-    list_select_related = ("account",)
-    ordering = ("-since",)
-
-    @display(description="Ahead of UTC", ordering="seconds")
-    def hours(self, offset: ServerOffset) -> str:
-        return f"{offset.seconds / 3600:+g} h"

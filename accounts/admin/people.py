@@ -87,6 +87,13 @@ class UserAdmin(SuperusersOnly, _UserAdmin):
         "is_superuser",
         "last_login",
     )
+    # Groups and model permissions open nothing here: what a person may do is said by the roles below
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("May", {"fields": ("is_active", "is_staff", "is_superuser")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
     show_full_result_count = False
     ordering = ("username",)
 

@@ -10,6 +10,16 @@ document.addEventListener("DOMContentLoaded", () => {
   let going = false;
   let dialog = null;
 
+  // What Django and Unfold name by a placeholder or a class only, no screen reader reads out. Some come late, with "load"
+  function name() {
+    for (const field of document.querySelectorAll("input:not([aria-label]):not([type=hidden])")) {
+      const said = field.placeholder || (field.matches(".vDateField") ? "Date" : field.matches(".vTimeField") ? "Time" : "");
+      if (said && ![...(field.labels || [])].some((label) => label.textContent.trim())) field.setAttribute("aria-label", said);
+    }
+  }
+  name();
+  window.addEventListener("load", name);
+
   const rows = () => Array.from(document.querySelectorAll(ROWS)).filter((row) => row.offsetParent !== null);
 
   function move(step) {
