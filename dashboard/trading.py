@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from accounts.equity import equity_lines
 from accounts.models import Symbol, TradingAccount, User
 from core.clock import Clock, SystemClock
-from dashboard.equity import equity_lines
 from dashboard.selectors import live_snapshot
 from dashboard.statistics import plain, share, signed, tone
 from dashboard.views import links
