@@ -33,13 +33,16 @@ def desk_of(user: User, account: TradingAccount, bot: Bot | None = None) -> dict
     trades = closed_trades([account.pk], since=_midnight(now) - timedelta(days=DAYS - 1), until=None)
     if bot is not None:
         trades = [trade for trade in trades if trade.magic == bot.magic]
-    lines = equity_lines([account.pk], now=now) if bot is None else []
+    lines = equity_lines([account.pk], until=now) if bot is None else {}
     return {
         "account": account,
         "bot": bot,
         "days": DAYS,
         "live": _live(user, account, bot, now)
-        | {"daily": daily_results(trades, now), "equity": lines[0]["points"] if lines else []},
+        | {
+            "daily": daily_results(trades, now),
+            "equity": [[int(p.at.timestamp() * 1000), float(p.equity)] for p in lines.get(account.pk, [])],
+        },
         "cards": _cards(trades),
         "health": _health(account) if bot is None else [],
         "bots": _bots(account, trades) if bot is None else [],
