@@ -276,7 +276,7 @@ class ServerOffset(models.Model):
 class AccountSnapshot(models.Model):
     """What the broker said the account was worth at a moment. A fact: the database refuses to change it."""
 
-    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="snapshots")
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="snapshots", db_index=False)
     at = models.DateTimeField()
     balance = models.DecimalField(max_digits=18, decimal_places=2)
     credit = models.DecimalField(max_digits=18, decimal_places=2, default=0)

@@ -24,7 +24,7 @@ class Cycle(models.Model):
     `best_net` is the highest net seen since trailing was armed. Floating figures live in AccountMarks, not here.
     """
 
-    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="cycles")
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="cycles", db_index=False)
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="cycles")
     config = models.ForeignKey(BotConfig, on_delete=models.PROTECT, related_name="cycles")
     number = models.PositiveIntegerField()

@@ -20,8 +20,9 @@ class Event(models.Model):
     kind = models.CharField(max_length=40)
     level = models.CharField(max_length=7, choices=Level.choices, default=Level.INFO)
     account = models.ForeignKey(
-        "accounts.TradingAccount", on_delete=models.PROTECT, null=True, blank=True, related_name="events"
-    )
+        "accounts.TradingAccount", on_delete=models.PROTECT, null=True, blank=True, related_name="events",
+        db_index=False,
+    )  # fmt: skip
     bot = models.ForeignKey("strategies.Bot", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
     cycle = models.ForeignKey("cycles.Cycle", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
     order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, null=True, blank=True, related_name="events")
@@ -81,8 +82,9 @@ class AuditEntry(models.Model):
     """
 
     account = models.ForeignKey(
-        "accounts.TradingAccount", on_delete=models.PROTECT, null=True, blank=True, related_name="audit_entries"
-    )
+        "accounts.TradingAccount", on_delete=models.PROTECT, null=True, blank=True, related_name="audit_entries",
+        db_index=False,
+    )  # fmt: skip
     sequence = models.PositiveBigIntegerField()
     at = models.DateTimeField()
     actor_id = models.BigIntegerField(null=True, blank=True)

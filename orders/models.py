@@ -61,9 +61,11 @@ class OrderIntent(models.Model):
     request is about; of an entry, the order whose position its lots were added to.
     """
 
-    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="intents")
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="intents", db_index=False)
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="intents", null=True, blank=True)
-    cycle = models.ForeignKey("cycles.Cycle", on_delete=models.PROTECT, related_name="intents", null=True, blank=True)
+    cycle = models.ForeignKey(
+        "cycles.Cycle", on_delete=models.PROTECT, related_name="intents", null=True, blank=True, db_index=False
+    )
     order = models.ForeignKey(
         "orders.Order", on_delete=models.PROTECT, related_name="closing_intents", null=True, blank=True
     )
@@ -141,7 +143,7 @@ class OrderIntent(models.Model):
 class NotSent(models.Model):
     """Something that might have been sent and was not, and why; the same again within an hour is counted in one row."""
 
-    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="not_sent")
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="not_sent", db_index=False)
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="not_sent")
     symbol = models.CharField(max_length=29)
     side = models.CharField(max_length=4, choices=(("buy", "Buy"), ("sell", "Sell")), blank=True)
@@ -192,9 +194,11 @@ class Order(models.Model):
     closes; floating ones live in AccountMarks. A released one is the broker's again, and none of ours.
     """
 
-    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="orders")
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="orders", db_index=False)
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="orders", null=True, blank=True)
-    cycle = models.ForeignKey("cycles.Cycle", on_delete=models.PROTECT, related_name="orders", null=True, blank=True)
+    cycle = models.ForeignKey(
+        "cycles.Cycle", on_delete=models.PROTECT, related_name="orders", null=True, blank=True, db_index=False
+    )
     intent = models.OneToOneField(
         OrderIntent, on_delete=models.PROTECT, related_name="opened_order", null=True, blank=True
     )
@@ -256,7 +260,7 @@ class Order(models.Model):
 class Deal(models.Model):
     """A line of the broker's ledger, as it said it. A fact: the database refuses to change or delete it."""
 
-    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="deals")
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="deals", db_index=False)
     ticket = models.BigIntegerField()
     order_ticket = models.BigIntegerField(default=0)
     position_id = models.BigIntegerField(default=0)

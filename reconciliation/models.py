@@ -87,7 +87,7 @@ class Divergence(models.Model):
     the same mark is not opened again after it was settled. `measured` and `threshold` are in the unit of the rule.
     """
 
-    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="divergences")
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="divergences", db_index=False)
     kind = models.CharField(max_length=16, choices=KindChoice.choices)
     key = models.CharField(max_length=40)
     mark = models.CharField(max_length=80)
@@ -190,11 +190,13 @@ class Claim(models.Model):
     cycle = models.ForeignKey(Cycle, on_delete=models.PROTECT, related_name="claims")
     divergence = models.ForeignKey(Divergence, on_delete=models.PROTECT, null=True, blank=True, related_name="claims")
     at = models.DateTimeField()
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
     why = models.CharField(max_length=300)
     released_at = models.DateTimeField(null=True, blank=True)
     released_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     released_why = models.CharField(max_length=300, blank=True)
 

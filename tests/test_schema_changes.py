@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 from django.conf import settings
-from django.db import migrations
+from django.db import connection, migrations
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import NOT_PROVIDED, ManyToManyField
 
@@ -52,3 +52,35 @@ def test_an_older_version_can_go_on_beside_it(where: str, step: migrations.opera
 
 def test_there_are_apps_to_look_at() -> None:
     assert {"accounts", "orders", "signals", "notifications"} < OURS
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "table",
+    [
+        "accounts_accountsnapshot",
+        "cycles_cycle",
+        "events_auditentry",
+        "events_event",
+        "orders_deal",
+        "orders_notsent",
+        "orders_order",
+        "orders_orderintent",
+        "reconciliation_divergence",
+    ],
+)
+def test_a_table_that_grows_keeps_no_index_that_is_the_beginning_of_another(table: str) -> None:
+    """Each is written with every row, inside the transactions that the engine waits for."""
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, table).items()
+        cursor.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE indpred IS NOT NULL")
+        partial = {row[0] for row in cursor.fetchall()}
+    whole = {n: c["columns"] for n, c in found if c["index"] and c["type"] in ("btree", "idx") and n not in partial}
+    assert whole
+    wasted = [
+        name
+        for name, columns in whole.items()
+        for other, longer in whole.items()
+        if name != other and longer[: len(columns)] == columns
+    ]
+    assert wasted == []
