@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0012_lean_indexes'),
-        ('events', '0005_command_answers'),
+        ('events', '0006_event_retention'),
     ]
 
     operations = [
