@@ -54,6 +54,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Deals", "receipt_long", "orders_deal"),
             ("Events", "history", "events_event"),
             ("Audit", "policy", "events_auditentry"),
+            ("Exports", "download", "exports_export"),
             ("Snapshots", "photo_camera", "accounts_accountsnapshot"),
             ("Compared books", "difference", "reconciliation_booksnapshot"),
             ("Settled by people", "checklist", "reconciliation_divergencestep"),

@@ -9,6 +9,7 @@ from accounts.api.journal import CommandViewSet, EventViewSet
 from backtesting.api import BacktestViewSet, ParityViewSet
 from cycles.api import CycleViewSet
 from engine import api as engine
+from exports.api import ExportViewSet
 from marketdata.api import CandleViewSet
 from notifications.api import DeliveryViewSet, TargetViewSet
 from orders.api import DealViewSet, IntentViewSet, NotSentViewSet, OrderViewSet, StatisticsViewSet
@@ -42,6 +43,7 @@ router.register("deals", DealViewSet, "api-deal")
 router.register("statistics", StatisticsViewSet, "api-statistics")
 router.register("backtests", BacktestViewSet, "api-backtest")
 router.register("parity", ParityViewSet, "api-parity")
+router.register("exports", ExportViewSet, "api-export")
 router.register("signals", SignalViewSet, "api-signal")
 router.register("signal-sources", SourceViewSet, "api-signal-source")
 router.register("divergences", DivergenceViewSet, "api-divergence")

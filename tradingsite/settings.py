@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "strategies",
     "orders",
     "cycles",
+    "exports",
     "signals",
     "notifications",
     "risk",

@@ -18,6 +18,7 @@ from core.ids import SystemIds
 from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
 from events.models import Command, Event
+from exports.services import ask as export
 from notifications.models import Delivery
 from notifications.services import create_target
 from orders.models import AccountMarks, Deal, IntentHistory, NotSent, Order, OrderIntent
@@ -244,6 +245,7 @@ def fill_news(person: User, account: TradingAccount) -> None:
         user=person, name="Hook", kind="webhook", url="https://example.com/", account=account, at=AT
     )
     event = Event.objects.filter(account=account).latest("id")
+    export(account=account, kind="statement", filetype="csv", since=None, until=None, by=person, clock=CLOCK)
     Delivery.objects.create(target=target, event=event, state="sent", due_at=AT, done_at=AT)
     target.is_active = False
     target.save()

@@ -102,6 +102,9 @@ WRITES: dict[str, Needs] = {
     "POST commands": Needs("trader", body=lambda desk: _account(desk) | {"kind": "reconcile"}, running=True),
     "POST configurations/{pk}/revert": Needs("manager"),
     "POST cycles/{pk}/close": Needs("trader", body=_reason, running=True),
+    "POST exports": Needs(
+        "viewer", scope="read", body=lambda desk: _account(desk) | {"kind": "deals", "format": "csv"}
+    ),
     "POST guards/{pk}/save": Needs("manager", body=_limits),
     "POST kill-switches": Needs("trader", body=_kill),
     "POST kill-switches/{pk}/release": Needs("manager", body=_reason),
