@@ -35,6 +35,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Risk",
         (
             ("Alarms", "notifications_active", "risk_guardalarm"),
+            ("Signals", "podcasts", "signals_signal"),
+            ("Signal sources", "sensors", "signals_signalsource"),
             ("Kill switch", "dangerous", "risk_killswitch"),
             ("Guards", "shield", "risk_guardconfig"),
             ("Blocks", "block", "risk_block"),
@@ -55,6 +57,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Events", "history", "events_event"),
             ("Audit", "policy", "events_auditentry"),
             ("Exports", "download", "exports_export"),
+            ("News sent", "outgoing_mail", "notifications_delivery"),
+            ("News targets", "add_alert", "notifications_target"),
             ("Snapshots", "photo_camera", "accounts_accountsnapshot"),
             ("Compared books", "difference", "reconciliation_booksnapshot"),
             ("Settled by people", "checklist", "reconciliation_divergencestep"),

@@ -167,6 +167,12 @@ def deliver(target_id: int, *, clock: Clock) -> str:
     return f"{len(rows)} sent"
 
 
+def send_again(*, delivery: Delivery, at: datetime) -> bool:
+    """Let a message that was given up be tried once more; tell whether it is."""
+    given_up = Delivery.objects.filter(pk=delivery.pk, state=State.GIVEN_UP, target__is_active=True)
+    return bool(given_up.update(state=State.WAITING, tries=0, due_at=at, done_at=None))
+
+
 def _put_back(rows: Sequence[Delivery], problem: str, at: datetime) -> None:
     for row in rows:
         again = next_try(row.tries + 1, at)

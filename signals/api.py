@@ -35,7 +35,7 @@ from accounts.permissions import accounts_of, can_anywhere
 from core.ids import Ids, SystemIds
 from signals.domain import is_signed
 from signals.models import SIDES, Signal, SignalSource
-from signals.services import Alert, approve, create_source, receive, reject, secret_of, stop_source
+from signals.services import Alert, approve, create_source, note_refusal, receive, reject, secret_of, stop_source
 from strategies.models import Bot
 
 IDS: Ids = SystemIds()
@@ -102,6 +102,7 @@ class Receive(APIView):
             signal = receive(source=source, alert=alert, at=CLOCK.now())
         except DjangoValidationError as problem:
             code = str(getattr(problem, "code", None) or "")
+            note_refusal(source=source, key=alert.key, why=" ".join(problem.messages), at=CLOCK.now())
             if code in REFUSALS:
                 raise Conflict(" ".join(problem.messages), code=code) from None
             raise

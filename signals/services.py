@@ -143,6 +143,14 @@ def receive(*, source: SignalSource, alert: Alert, at: datetime) -> Signal:
     return signal
 
 
+def note_refusal(*, source: SignalSource, key: str, why: str, at: datetime) -> None:
+    """Write down that an alert of a known sender was not taken, and why."""
+    record(
+        kind="SIGNAL_REFUSED", level="warning", text=f"{source.name}: alert {key} was refused: {why}",
+        account_id=source.bot.account_id, bot_id=source.bot_id, at=at, data={"source": source.pk, "key": key},
+    )  # fmt: skip
+
+
 def approve(*, signal: Signal, by: User, at: datetime, reason: str = "") -> Signal:
     """Let a waiting signal be traded. Raises ValidationError (code `state`) when it does not wait (any more)."""
     with transaction.atomic():

@@ -14,9 +14,11 @@ from accounts.models import ApiToken, LoginSession, TradingAccount
 from accounts.selectors import password_of
 from backtesting.models import Backtest
 from events.models import Command, Event
+from notifications.models import Delivery, Target
 from orders.models import IntentHistory, OrderIntent
 from reconciliation.models import Claim, Divergence
 from risk.models import Block, GuardAlarm, KillSwitch, LiveRequest
+from signals.models import Signal, SignalSource
 from tests.admin.conftest import Desk
 
 CONFIRMED = {"_form_submitted": "1"}
@@ -38,6 +40,21 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "risk_liverequest_end": {"reason": "not now"},
     "risk_newsevent_take": {"text": "time,currency,impact,title\n2026-03-06T13:30:00Z,USD,high,Payrolls"},
     "strategies_botconfig_revert": {"seen_version": "1"},
+    "signals_signalsource_make": {
+        "bot": "MyBot_EURUSD",
+        "name": "TV",
+        "volume": "0.01",
+        "volume_max": "0.1",
+        "max_age_seconds": "30",
+        "own_password": "correct horse",
+    },
+    "notifications_target_make": {
+        "name": "New",
+        "kind": "webhook",
+        "url": "https://example.com/",
+        "level_min": "warning",
+        "digest_minutes": "0",
+    },
     "cycles_cycle_close_now": {"reason": "enough"},
     "orders_order_close_now": {"reason": "enough"},
     "orders_order_set_stops": {"sl": "1.00000", "tp": "0", "reason": "the news"},
@@ -89,6 +106,10 @@ def address(desk: Desk, label: str, name: str, on_row: bool) -> str:
         "reconciliation.ManualPosition": Divergence.objects.get(account=desk.account).pk,
         "reconciliation.Claim": Claim.objects.get(account=desk.account).pk,
         "backtesting.Backtest": Backtest.objects.values_list("pk", flat=True).get(config__bot__account=desk.account),
+        "signals.SignalSource": SignalSource.objects.get(bot=desk.bot).pk,
+        "signals.Signal": Signal.objects.get(source__bot=desk.bot).pk,
+        "notifications.Target": Target.objects.get(user=desk.people["ben"]).pk,
+        "notifications.Delivery": Delivery.objects.get(target__user=desk.people["ben"]).pk,
         "accounts.LoginSession": LoginSession.objects.filter(session_key="k").values_list("pk", flat=True).first(),
     }
     return reverse(f"admin:{name}", args=(rows[label],) if on_row else ())
@@ -125,7 +146,8 @@ def test_post_needs_the_csrf_token_and_the_confirmation(
     assert state() == before
 
 
-OF_ACCOUNTS = [entry for entry in ALL if entry[0] != "accounts.ApiToken"]
+OF_PEOPLE = {"accounts.ApiToken", "notifications.Target", "notifications.Delivery"}
+OF_ACCOUNTS = [entry for entry in ALL if entry[0] not in OF_PEOPLE]
 
 
 @pytest.mark.parametrize(("label", "name", "on_row"), OF_ACCOUNTS, ids=[name for _, name, _ in OF_ACCOUNTS])
@@ -158,10 +180,35 @@ def test_tokens_are_made_for_oneself_and_those_of_others_do_not_exist(desk: Desk
     assert foreign.revoked_at is None
 
 
+def test_what_was_given_up_is_tried_again_by_its_own_person(desk: Desk, as_: Callable[..., Client]) -> None:
+    mine = Delivery.objects.filter(target__user=desk.people["ben"])
+    Target.objects.update(is_active=True)
+    mine.update(state="given_up", tries=6, error="the receiver answered 500")
+    again = reverse("admin:notifications_delivery_again", args=(mine.get().pk,))
+    assert as_("cem").post(again, CONFIRMED).status_code == 404
+    assert (
+        "the receiver answered 500"
+        in as_("ben").get(reverse("admin:notifications_delivery_changelist")).content.decode()
+    )
+    assert as_("ben").post(again, CONFIRMED).status_code == 200
+    assert mine.values_list("state", "tries", "done_at").get() == ("waiting", 0, None)
+
+
+def test_a_signal_is_approved_once_with_its_reason(desk: Desk, as_: Callable[..., Client]) -> None:
+    signal = Signal.objects.get(source__bot=desk.bot)
+    approve, reject = (reverse(f"admin:signals_signal_{name}", args=(signal.pk,)) for name in ("approve", "reject"))
+    assert as_("ada").post(approve, {**CONFIRMED, "reason": "looks right"}).headers["HX-Redirect"]
+    assert "HX-Redirect" not in as_("ada").post(reject, CONFIRMED).headers
+    signal.refresh_from_db()
+    assert (signal.state, signal.decided_by, signal.result) == ("approved", desk.people["ada"], "looks right")
+    assert Command.objects.filter(kind="follow_signal", args={"signal": signal.pk}).count() == 1
+
+
 DANGEROUS = [
     "accounts_apitoken_make",
     "accounts_tradingaccount_change_password",
     "orders_orderintent_settle",
+    "signals_signalsource_make",
 ]
 
 

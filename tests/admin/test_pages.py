@@ -11,12 +11,17 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AppDevice, RecoveryDevice
+from exports.models import Export, ExportPart
+from notifications.models import Delivery, Target
 from reconciliation.models import SavedFilter
 from tests.admin.conftest import Desk
 
-OURS = ("accounts", "strategies", "orders", "cycles", "risk", "engine", "events", "reconciliation", "backtesting")
-# A person's saved filters stand on the desk, second factors on the page of their own security
-NO_PAGES = (SavedFilter, AppDevice, RecoveryDevice)
+OURS = (
+    "accounts", "strategies", "orders", "cycles", "risk", "engine", "events", "reconciliation", "backtesting",
+    "signals", "notifications", "exports",
+)  # fmt: skip
+# A person's saved filters stand on the desk, second factors on the page of their own security, a file in its export
+NO_PAGES = (SavedFilter, AppDevice, RecoveryDevice, ExportPart)
 MODELS = sorted((m for m in apps.get_models() if m._meta.app_label in OURS and m not in NO_PAGES), key=str)
 FACTS = {
     "deal",
@@ -46,6 +51,10 @@ FACTS = {
     "newsevent",
     "notsent",
     "parityreport",
+    "signal",
+    "signalsource",
+    "target",
+    "delivery",
 }
 OF_NO_ACCOUNT = {
     "loginsession",
@@ -56,9 +65,12 @@ OF_NO_ACCOUNT = {
     "apitoken",
     "apirequest",
     "newsevent",
+    "target",
+    "delivery",
+    "export",
 }
 # Rows of people, who see their own
-OWN = {"apitoken"}
+OWN = {"apitoken", "target", "delivery", "export"}
 
 
 def url(model: type[Model], page: str, *args: object) -> str:
@@ -124,6 +136,22 @@ def test_rows_of_other_accounts_do_not_exist(model: type[Model], desk: Desk, as_
         assert client.post(url(model, "change", foreign.pk), {}).status_code in (403, 404)
         listed = client.get(url(model, "changelist")).context["cl"].queryset
         assert set(listed) == set(model._default_manager.filter(**lookup))
+
+
+@pytest.mark.parametrize("model", [Target, Delivery, Export], ids=named)
+def test_rows_of_people_are_seen_by_them_and_superusers(
+    model: type[Model], desk: Desk, as_: Callable[..., Client]
+) -> None:
+    path = "target__user" if model is Delivery else "user"
+    for name in ("ben", "cem"):
+        (mine,) = model._default_manager.filter(**{path: desk.people[name]})
+        (foreign,) = model._default_manager.exclude(**{path: desk.people[name]})
+        client = as_(name)
+        assert list(client.get(url(model, "changelist")).context["cl"].queryset) == [mine]
+        for page in ("change", "history"):
+            assert client.get(url(model, page, mine.pk)).status_code == 200
+            assert client.get(url(model, page, foreign.pk)).status_code == 404
+            assert as_("root").get(url(model, page, foreign.pk)).status_code == 200
 
 
 @pytest.mark.parametrize("model", [m for m in MODELS if named(m) in OF_NO_ACCOUNT - OWN], ids=named)

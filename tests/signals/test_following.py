@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts.rotation import look
 from core.ids import SystemIds
-from events.models import Command
+from events.models import Command, Event
 from orders.models import NotSent, OrderIntent
 from signals import api
 from signals.domain import signature_of
@@ -94,6 +94,8 @@ def test_what_is_unsigned_stale_doubled_or_against_the_rules_is_refused(world: W
         assert code_of(answer) == (400, "invalid")
         assert list(answer.json()["error"]["fields"]) == list(fields)
     assert not Signal.objects.exists()
+    told = Event.objects.filter(kind="SIGNAL_REFUSED", bot=bot)
+    assert told.count() == 5, "two were stale, three against the rules; what can't be read or is unsigned is nobody's"
     assert sender.send().status_code == 202
     assert code_of(sender.send()) == (409, "duplicate")
     stop_source(source=sender.source, by=world.ada, at=world.clock.now())
