@@ -33,7 +33,11 @@ PLENTY = 1e12
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far one cycle of a draft goes if the price runs against it; money in account currency, None when unknown."""
+    """How far one cycle of a draft goes if the price runs against it; money in account currency, None when unknown.
+
+    `margin` is what its last level needs, of the larger side where it hedges; `level` the account's margin level there
+    in percent, when nothing else is open.
+    """
 
     symbol: str
     side: str
@@ -41,6 +45,8 @@ class Reach:
     lots: float
     pips: float
     loss: float | None
+    margin: float | None
+    level: float | None
 
 
 @require_POST
@@ -85,7 +91,9 @@ def reaches(bot: Bot, spec: StrategySpec, params: Any, symbol: str) -> list[Reac
     for side in (Side.BUY, Side.SELL):
         start = opened(view, OpenCycle(side, float(lots), "draft"))
         last = walk(spec.decide, params, start, falling=side is Side.BUY)[-1]
-        is_known = view.spec.value_per_price > 0
+        loss = last.net(view.spec) if view.spec.value_per_price > 0 else None
+        margin = max(lots_of(last.legs)) * view.spec.margin_per_lot or None
+        is_told = None not in (loss, margin) and view.equity > 0
         found.append(
             Reach(
                 symbol=symbol,
@@ -93,7 +101,9 @@ def reaches(bot: Bot, spec: StrategySpec, params: Any, symbol: str) -> list[Reac
                 legs=len(last.legs),
                 lots=round(sum(lots_of(last.legs)), 4),
                 pips=round(abs(last.quote.bid - start.quote.bid) / view.spec.pip, 1),
-                loss=round(last.net(view.spec), 2) if is_known else None,
+                loss=None if loss is None else round(loss, 2),
+                margin=None if margin is None else round(margin, 2),
+                level=round(100 * (view.equity + (loss or 0)) / margin, 1) if is_told and margin else None,
             )
         )
     return found
@@ -107,11 +117,11 @@ def _view(bot: Bot, symbol: str) -> View | None:
         return None
     point = row.point or 10.0**-row.digits
     contract = row.contract_size or 0.0
-    # Worth in account currency is only known here where profits are made in it; the engine knows the others' rates
-    worth = contract if symbol[3:6] == bot.account.currency else 0.0
+    # What the engine told last; before that it is only known where profits are made in the account's currency
+    worth = row.terms.get("value_per_price") or (contract if symbol[3:6] == bot.account.currency else 0.0)
     spec = SymbolSpec(
         symbol, row.digits, point, contract, row.volume_min or 0.01, row.volume_max or PLENTY, row.volume_step or 0.01,
-        0, 0, worth, symbol[:3], symbol[3:6], 1, 2,
+        0, 0, worth, symbol[:3], symbol[3:6], 1, 2, margin_per_lot=row.terms.get("margin_per_lot") or 0.0,
     )  # fmt: skip
     bid = bars[-1][4]
     quote = Quote(symbol, bid, spec.price(bid + SPREAD_POINTS * point), CLOCK.now())

@@ -22,6 +22,8 @@ TERMS = (
     "stops_level_points", "freeze_level_points", "swap_long", "swap_short", "filling_mask", "execution_mode",
     "tradable", "currency_base", "currency_profit",
 )  # fmt: skip
+# Kept for pages that judge a draft while no engine is asked; they follow the market, so that a change is no news
+FOLLOWING = ("value_per_price", "margin_per_lot")
 
 
 def expected_of(account: TradingAccount) -> Expected:
@@ -86,6 +88,7 @@ def _keep_specification(gateway: Gateway, account_id: int, symbol: str, at: date
     changed = [f"{n} {before[n]:g} → {now[n]:g}" for n in SPECIFICATION if before[n] not in (None, now[n])]
     terms: dict[str, Any] = {name: getattr(spec, name) for name in TERMS}
     changed += [f"{n} {row.terms[n]} → {terms[n]}" for n in TERMS if n in row.terms and row.terms[n] != terms[n]]
+    terms |= {name: getattr(spec, name) for name in FOLLOWING}
     Symbol.objects.filter(pk=row.pk).update(**now, terms=terms, seen_at=at)
     if changed:
         record(

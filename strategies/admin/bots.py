@@ -17,6 +17,7 @@ from accounts.models import DesiredState
 from strategies import registry, services
 from strategies.admin.forms import BotForm, BotStateDialog
 from strategies.admin.page import config_file, config_page
+from strategies.admin.rollout import rollout_page
 from strategies.models import Bot
 
 
@@ -67,7 +68,9 @@ class BotAdmin(DeskAdmin[Bot]):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.config_view)
         file = self.admin_site.admin_view(self.file_view)
+        rollout = self.admin_site.admin_view(self.rollout_view)
         return [
+            path("<path:object_id>/rollout/", rollout, name="strategies_bot_rollout"),
             path("<path:object_id>/config/", view, name="strategies_bot_config"),
             path("<path:object_id>/config.yaml", file, name="strategies_bot_file"),
             *super().get_urls(),
@@ -80,6 +83,10 @@ class BotAdmin(DeskAdmin[Bot]):
     def file_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Give the bot's parameters as a YAML file."""
         return config_file(request, self.visible_row(request, object_id))
+
+    def rollout_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give the bot's parameters to other bots of its strategy."""
+        return rollout_page(self, request, self.visible_row(request, object_id))
 
     @display(description="Account", ordering="account__name")
     def account_link(self, bot: Bot) -> str:

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts.models import Symbol
 from marketdata.services import ask_for_candles
 from strategies.models import BotConfig
 from tests.world import World
@@ -38,6 +39,12 @@ def test_a_draft_tells_its_reach_its_changes_and_its_errors(world: World, bot: A
     assert (sell.legs, sell.pips) == (4, 30.0)
     # 30 + 20 + 10 pips of 0.1 lot, and four spreads of a pip
     assert buy.loss == pytest.approx(-64.0, abs=1.0)
+    # The simulated broker's margin of 0.4 lots of EURUSD at 1:100
+    symbol = Symbol.objects.get(account=world.account, name="EURUSD")
+    assert buy.margin == pytest.approx(0.4 * symbol.terms["margin_per_lot"], abs=0.01)
+    assert buy.margin > 100
+    assert buy.level == pytest.approx(100 * (10_000 + buy.loss) / buy.margin, rel=0.05)
+    assert "of margin there" in answer.content.decode()
     assert "Nothing changed from v1" in answer.content.decode()
 
     answer = looked(world, bot, world.ben, distance=20.0)

@@ -41,7 +41,7 @@ __all__ = ["held"]
 AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 LOTS = Decimal("0.01")
 TOMORROW = AT + timedelta(days=1)
-# Parts of other services, which write the entry; and the two that write entries and commands themselves
+# Parts of other services, which write the entry; and those that write several, one for each row
 PARTS = {
     "events.audit.record_change",
     "events.services.ask",
@@ -50,6 +50,7 @@ PARTS = {
     "reconciliation.services.claims.adopt_positions",
     "engine.coordinator.coordinate",
     "engine.managerconfig.import_manager_config",
+    "strategies.rollout.roll_out",
 }
 NOT_SERVICES = (".migrations", ".admin", ".management", ".api", ".views")
 
