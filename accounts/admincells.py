@@ -170,6 +170,13 @@ def live_risk(
     )  # fmt: skip
 
 
+def live_floating(account_id: int, identifier: int, text: str) -> SafeString:
+    """Show an open position's floating profit, which moves by itself."""
+    return format_html(
+        '<span data-risk="floating" data-account="{}" data-identifier="{}">{}</span>', account_id, identifier, text
+    )
+
+
 def stop_out_text(account: Any, symbols: Iterable[str] | None = None) -> str:
     """Say how far an account is from its stop-out, with the prices of its symbols (of some, when they are named)."""
     found = projection_of(account)

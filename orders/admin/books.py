@@ -1,10 +1,11 @@
 """Admin of the books: orders, deals and floating values."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Case, DecimalField, F, QuerySet, Value, When
 from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import (
@@ -14,20 +15,33 @@ from unfold.contrib.filters.admin import (
     RangeNumericFilter,
 )
 
-from accounts.admincells import NOTHING, STATES, amount, link, moment, money, price
+from accounts.admincells import NOTHING, STATES, amount, link, live_floating, moment, money, price
 from accounts.admincells import lots as in_lots
+from accounts.adminexport import ExportedAdmin, name_of
 from accounts.adminkit import CLOCK, FactAdmin, ScopedRelatedFilter, display, person, post_dialog
 from accounts.selectors import row_digits
 from core.ids import Ids, SystemIds
+from core.tables import Cell
 from orders.admin.dialogs import CloseDialog, StopsDialog
 from orders.models import AccountMarks, Deal, Order, OrderStatus
 from orders.requests import request_order_close, request_stops
 
 IDS: Ids = SystemIds()
+TABS = (("Positions", "open"), ("Pending", "pending"), ("History", "closed"), ("All", ""))
+OPEN_LOTS = Case(When(status=OrderStatus.OPEN, then=F("volume")), default=Value(0), output_field=DecimalField())
 
 
 @admin.register(Order)
-class OrderAdmin(FactAdmin[Order]):
+class OrderAdmin(ExportedAdmin[Order]):
+    list_before_template = "orders/tabs.html"
+    empty_text = "No orders so far."
+    totals_of = {"Open lots": OPEN_LOTS, "Booked": F("profit") + F("swap") + F("commission")}
+    gains = ("Booked",)
+    export_columns = (
+        "ticket", "position", "account", "bot", "cycle", "level", "symbol", "side", "lots", "status", "open_price",
+        "close_price", "stop_loss", "take_profit", "profit", "swap", "commission", "opened_utc", "closed_utc",
+        "close_reason", "magic", "comment",
+    )  # fmt: skip
     list_display = (
         "ticket",
         "account",
@@ -91,6 +105,27 @@ class OrderAdmin(FactAdmin[Order]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         return super().get_queryset(request).annotate(digits=row_digits())
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the kinds of orders as MT5's toolbox does: what is open, what rests, what is over."""
+        query = request.GET.copy()
+        chosen, tabs = query.get("status__exact", ""), []
+        query.pop("p", None)
+        for title, status in TABS:
+            query.pop("status__exact", None)
+            if status:
+                query["status__exact"] = status
+            tabs.append((title, query.urlencode(), chosen == status))
+        return super().changelist_view(request, {**(extra_context or {}), "tabs": tabs})
+
+    def export_row(self, order: Order) -> Sequence[Cell]:
+        return (
+            order.ticket, order.identifier, order.account.name, name_of(order.bot),
+            order.cycle.number if order.cycle else None, order.level, order.symbol, order.side,
+            order.volume or order.volume_initial, order.status, order.price_open, order.price_close, order.sl or None,
+            order.tp or None, order.profit, order.swap, order.commission, order.opened_at, order.closed_at,
+            order.close_reason, order.magic, order.comment,
+        )  # fmt: skip
+
     @display(description="Cycle")
     def cycle_link(self, order: Order) -> str:
         return link(order.cycle, f"#{order.cycle.number}" if order.cycle else None)
@@ -125,7 +160,10 @@ class OrderAdmin(FactAdmin[Order]):
 
     @display(description="Floating")
     def floating(self, order: Order) -> str:
-        return money(order.account.marks.floating_of(order.identifier)) if hasattr(order.account, "marks") else NOTHING
+        if order.status != OrderStatus.OPEN or not hasattr(order.account, "marks"):
+            return NOTHING
+        text = money(order.account.marks.floating_of(order.identifier))
+        return live_floating(order.account_id, order.identifier, text)
 
     @display(description="Booked")
     def booked(self, order: Order) -> str:
@@ -170,7 +208,17 @@ class OrderAdmin(FactAdmin[Order]):
 
 
 @admin.register(Deal)
-class DealAdmin(FactAdmin[Deal]):
+class DealAdmin(ExportedAdmin[Deal]):
+    empty_text = "No deals so far."
+    totals_of = {
+        "Profit": F("profit"), "Swap": F("swap"), "Commission": F("commission") + F("fee"),
+        "Net": F("profit") + F("swap") + F("commission") + F("fee"),
+    }  # fmt: skip
+    gains = tuple(totals_of)
+    export_columns = (
+        "ticket", "order", "position", "account", "time_utc", "kind", "entry", "reason", "symbol", "lots", "price",
+        "profit", "swap", "commission", "fee", "magic", "comment",
+    )  # fmt: skip
     list_display = (
         "ticket",
         "account",
@@ -193,6 +241,13 @@ class DealAdmin(FactAdmin[Deal]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deal]:
         return super().get_queryset(request).annotate(digits=row_digits())
+
+    def export_row(self, deal: Deal) -> Sequence[Cell]:
+        return (
+            deal.ticket, deal.order_ticket, deal.position_id, deal.account.name, deal.at, deal.kind, deal.entry,
+            deal.reason, deal.symbol, deal.volume, deal.price, deal.profit, deal.swap, deal.commission, deal.fee,
+            deal.magic, deal.comment,
+        )  # fmt: skip
 
     @display(description="Time (UTC)", ordering="at")
     def time(self, deal: Deal) -> str:

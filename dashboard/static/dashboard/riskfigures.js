@@ -1,8 +1,8 @@
 /* Distance to the stop-out, cost of closing and worst case on the pages of accounts, bots and cycles.
  *
  * The first two move with every mark; the worst case is the engine's, and its words are fetched when it says so.
- * A figure is an element with data-risk ("to-stop-out", "cost-to-close" or "worst"), data-account, and data-bot or
- * data-cycle where it is about a part. The protocol is described in docs/websocket.md.
+ * A figure is an element with data-risk ("to-stop-out", "cost-to-close", "worst" or "floating"), data-account, and data-bot,
+ * data-cycle or data-identifier where it is about a part. The protocol is described in docs/websocket.md.
  */
 "use strict";
 
@@ -31,6 +31,8 @@ const RiskFigures = (() => {
 
 (() => {
   const RETRY_MS = 2000;
+  const UP = "text-green-700 dark:text-green-400 whitespace-nowrap";
+  const DOWN = "text-red-700 dark:text-red-400 whitespace-nowrap";
   const figures = [...document.querySelectorAll("[data-risk]")];
   const box = document.getElementById("desk-alarms");
   if (figures.length === 0 || !box) return;
@@ -92,9 +94,20 @@ const RiskFigures = (() => {
     return [...legs.values()].filter(of);
   }
 
+  /** A position's floating profit, coloured; one that is no longer open keeps what was seen last. */
+  function floating(figure) {
+    const leg = legs.get(figure.dataset.account + ":" + figure.dataset.identifier);
+    if (!leg || leg.profit === null || leg.profit === undefined) return null;
+    const value = Math.round((leg.profit + (leg.swap || 0)) * 100) / 100;
+    const inner = figure.firstElementChild || figure;
+    if (inner !== figure) inner.className = value > 0 ? UP : value < 0 ? DOWN : "";
+    return value === 0 ? "0.00" : (value > 0 ? "▲ " : "▼ ") + RiskFigures.signed(value);
+  }
+
   function written(figure) {
     const account = accounts.get(Number(figure.dataset.account));
     if (!account || figure.dataset.risk === "worst") return null;
+    if (figure.dataset.risk === "floating") return floating(figure);
     const part = partOf(figure);
     if (figure.dataset.risk === "cost-to-close") {
       return RiskFigures.signed(part.reduce((sum, leg) => sum + (leg.profit || 0) + (leg.swap || 0), 0));
@@ -113,7 +126,8 @@ const RiskFigures = (() => {
   function show() {
     for (const figure of figures) {
       const text = written(figure);
-      if (text !== null && figure.textContent !== text) figure.textContent = text;
+      const shown = figure.firstElementChild || figure;
+      if (text !== null && shown.textContent !== text) shown.textContent = text;
     }
   }
 
