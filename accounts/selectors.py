@@ -8,6 +8,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from accounts.credentials import decrypt
 from accounts.models import AccountSnapshot, BrokerKind, ServerOffset, Symbol, TradingAccount
 from brokers.gateway import ClockOffset
+from events.prepared import NUMBER, Prepared
 
 PASSWORD_FIELD = "password_encrypted"  # noqa: S105 - a column's name
 INVESTOR_FIELD = "investor_encrypted"
@@ -90,3 +91,22 @@ def server_offsets(account_id: int) -> tuple[ClockOffset, ...]:
     """Return what is known of the clock of an account's broker, oldest first."""
     rows = ServerOffset.objects.filter(account_id=account_id).order_by("since").values_list("seconds", "since")
     return tuple(ClockOffset(timedelta(seconds=seconds), since, is_confirmed=True) for seconds, since in rows)
+
+
+_account = Prepared(lambda account_id: TradingAccount.objects.filter(pk=account_id), NUMBER)
+_desired_state = Prepared(
+    lambda account_id: TradingAccount.objects.filter(pk=account_id).values_list("desired_state", flat=True), NUMBER
+)
+
+
+def account_of(account_id: int) -> TradingAccount:
+    """Read an account, as sessions do every second. Raises TradingAccount.DoesNotExist."""
+    found = _account(account_id)
+    if not found:
+        raise TradingAccount.DoesNotExist
+    return found[0]
+
+
+def desired_state_of(account_id: int) -> str | None:
+    """Return what an account shall do; None when it is gone."""
+    return next(iter(_desired_state(account_id)), None)

@@ -13,7 +13,7 @@ from cycles.models import Cycle, CycleKind
 from orders.gate import Gate, fenced
 from orders.manager import OrdersManager
 from orders.models import Order
-from orders.selectors import intents_under_way, marks_of
+from orders.selectors import intents_under_way
 
 log = logging.getLogger("trading.cycles")
 
@@ -95,7 +95,7 @@ class CyclesManager:
         s.total_active_cycles = len(cycles)
         hedges = [c for c in cycles if kind_of(c.kind, c.hedge_levels) == "HEDGE"]
         s.ah_cycles_count, s.ct_cycles_count = len(hedges), len(cycles) - len(hedges)
-        floating = self._floating()
+        floating = selectors.floating_by_cycle(self.gate.account_id)
         s.ah_total_profit = round(sum(floating.get(c.pk, 0.0) + float(c.realized_profit) for c in hedges), 2)
         s.ct_total_profit = round(
             sum(floating.get(c.pk, 0.0) + float(c.realized_profit) for c in cycles if c not in hedges), 2
@@ -105,17 +105,6 @@ class CyclesManager:
             s.cycles_created += len(ids - self._known)
         self._known = ids | (self._known or set())
         log.debug("Cycle sync #%d: %d active cycles", s.total_syncs, len(cycles))
-
-    def _floating(self) -> dict[int, float]:
-        marks = marks_of(self.gate.account_id)
-        if marks is None:
-            return {}
-        value = {i: p + s for i, p, s in zip(marks.identifiers, marks.profits, marks.swaps, strict=True)}
-        found: dict[int, float] = {}
-        rows = Order.objects.filter(account_id=self.gate.account_id, status="open", cycle__isnull=False)
-        for cycle_id, identifier in rows.values_list("cycle_id", "identifier"):
-            found[cycle_id] = found.get(cycle_id, 0.0) + value.get(identifier, 0.0)
-        return found
 
     def validate(self) -> int:
         """Repair relations and cycles closed by mistake; return how many (S0: every 30 s, and at start)."""

@@ -46,6 +46,7 @@ class Cycle(models.Model):
         indexes = (
             models.Index(fields=("account", "status"), name="cycle_account_status"),
             models.Index(fields=("account", "-closed_at"), name="cycle_account_closed"),
+            models.Index(fields=("account", "bot", "symbol", "-opened_at"), name="cycle_last_entry"),
         )
         constraints = (
             models.UniqueConstraint(fields=("bot", "number"), name="cycle_number_once"),

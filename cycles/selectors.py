@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 from brokers.domain import Side
 from cycles.domain import CycleFigures
 from cycles.models import Cycle, CycleStatus
+from events.prepared import NUMBER, TIME, Prepared
 from orders.domain import KnownIntent
 from orders.models import AccountMarks, Order
 from orders.selectors import intents_under_way
@@ -20,9 +21,15 @@ from strategies.domain import CycleView, InFlight, Leg
 ACTIVE = (CycleStatus.OPEN, CycleStatus.CLOSING)
 
 
+_active = Prepared(
+    lambda account_id: Cycle.objects.filter(account_id=account_id, status__in=ACTIVE).order_by("opened_at", "id"),
+    NUMBER,
+)
+
+
 def active_cycles(account_id: int) -> list[Cycle]:
     """Read the open and closing cycles of an account, oldest first."""
-    return list(Cycle.objects.filter(account_id=account_id, status__in=ACTIVE).order_by("opened_at", "id"))
+    return _active(account_id)
 
 
 def figures_by_cycle(cycle_ids: Iterable[int]) -> dict[int, CycleFigures]:
@@ -43,31 +50,42 @@ def figures_by_cycle(cycle_ids: Iterable[int]) -> dict[int, CycleFigures]:
     return {r["cycle_id"]: CycleFigures(r["realized"], r["lots"], r["live"], r["last_level"]) for r in rows}
 
 
+_swaps = Prepared(
+    lambda account_id: AccountMarks.objects.filter(account_id=account_id).values_list("identifiers", "swaps"), NUMBER
+)
+_legs = Prepared(
+    lambda account_id: (
+        Order.objects.filter(account_id=account_id, status__in=("open", "pending"), cycle__isnull=False)
+        .order_by("opened_at", "id")
+        .values_list(
+            "cycle_id",
+            "id",
+            "ticket",
+            "level",
+            "side",
+            "volume",
+            "price_open",
+            "sl",
+            "tp",
+            "identifier",
+            "commission",
+            "opened_at",
+            "status",
+            "swap",
+            "profit",
+        )
+    ),
+    NUMBER,
+)
+
+
 def legs_by_cycle(account_id: int) -> dict[int, list[Leg]]:
     """Read the open and pending legs of all cycles of an account; swaps come from the marks."""
-    marks = AccountMarks.objects.filter(account_id=account_id).first()
-    swaps = dict(zip(marks.identifiers, marks.swaps, strict=True)) if marks is not None else {}
+    swaps: dict[int, float] = {}
+    for identifiers, values in _swaps(account_id):
+        swaps = dict(zip(identifiers, values, strict=True))
     legs: dict[int, list[Leg]] = defaultdict(list)
-    rows = Order.objects.filter(account_id=account_id, status__in=("open", "pending"), cycle__isnull=False).order_by(
-        "opened_at", "id"
-    )
-    for r in rows.values_list(
-        "cycle_id",
-        "id",
-        "ticket",
-        "level",
-        "side",
-        "volume",
-        "price_open",
-        "sl",
-        "tp",
-        "identifier",
-        "commission",
-        "opened_at",
-        "status",
-        "swap",
-        "profit",
-    ):
+    for r in _legs(account_id):
         legs[r[0]].append(
             Leg(
                 order_id=r[1],
@@ -85,6 +103,32 @@ def legs_by_cycle(account_id: int) -> dict[int, list[Leg]]:
             )
         )
     return legs
+
+
+_floating = Prepared(
+    lambda account_id: AccountMarks.objects.filter(account_id=account_id).values_list(
+        "identifiers", "profits", "swaps"
+    ),
+    NUMBER,
+)
+_open_orders = Prepared(
+    lambda account_id: Order.objects.filter(account_id=account_id, status="open", cycle__isnull=False).values_list(
+        "cycle_id", "identifier"
+    ),
+    NUMBER,
+)
+
+
+def floating_by_cycle(account_id: int) -> dict[int, float]:
+    """Add up the floating profit and swap of each cycle's open orders, as last marked."""
+    value: dict[int, float] = {}
+    for identifiers, profits, swaps in _floating(account_id):
+        value = {i: p + s for i, p, s in zip(identifiers, profits, swaps, strict=True)}
+    found: dict[int, float] = {}
+    if value:
+        for cycle_id, identifier in _open_orders(account_id):
+            found[cycle_id] = found.get(cycle_id, 0.0) + value.get(identifier, 0.0)
+    return found
 
 
 def in_flight_of(intents: Iterable[KnownIntent]) -> list[InFlight]:
@@ -143,27 +187,45 @@ def cycle_views(account_id: int) -> dict[tuple[int, str], tuple[CycleView, ...]]
     return {key: tuple(value) for key, value in views.items()}
 
 
-def last_entries(account_id: int) -> dict[tuple[int, str], datetime]:
-    """Read when each bot last opened a cycle on each symbol, for the entry cooldown."""
-    newest: dict[tuple[int, str], datetime] = {}
-    rows = (
+_last_entries = Prepared(
+    lambda account_id: (
         Cycle.objects.filter(account_id=account_id)
         .order_by("bot_id", "symbol", "-opened_at")
         .distinct("bot_id", "symbol")
         .values_list("bot_id", "symbol", "opened_at")
-    )
-    for bot_id, symbol, at in rows:
-        newest[(bot_id, symbol)] = at
-    return newest
+    ),
+    NUMBER,
+)
+
+
+def last_entries(account_id: int) -> dict[tuple[int, str], datetime]:
+    """Read when each bot last opened a cycle on each symbol, for the entry cooldown."""
+    return {(bot_id, symbol): at for bot_id, symbol, at in _last_entries(account_id)}
+
+
+_sets_open = Prepared(
+    lambda account_id: Cycle.objects.filter(
+        account_id=account_id, status__in=ACTIVE, memory__has_key="set"
+    ).values_list("symbol", "memory__set"),
+    NUMBER,
+)
+_sets_closed = Prepared(
+    lambda account_id, since: (
+        Cycle.objects.filter(
+            account_id=account_id, status=CycleStatus.CLOSED, closed_at__gt=since, memory__has_key="set"
+        )
+        .order_by("closed_at")
+        .values_list("symbol", "memory__set", "closed_at")
+    ),
+    NUMBER,
+    TIME,
+)
 
 
 def sets_traded(account_id: int, since: datetime) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], datetime]]:
     """Count the cycles that are not closed by (symbol, set of pseudo positions), and say when one last closed."""
-    traded = Cycle.objects.filter(account_id=account_id, memory__has_key="set")
-    alive = traded.exclude(status=CycleStatus.CLOSED).values_list("symbol", "memory__set")
-    gone = traded.filter(status=CycleStatus.CLOSED, closed_at__gt=since).order_by("closed_at")
-    closed = {(symbol, name): at for symbol, name, at in gone.values_list("symbol", "memory__set", "closed_at") if at}
-    return dict(Counter(alive)), closed
+    closed = {(symbol, name): at for symbol, name, at in _sets_closed(account_id, since) if at}
+    return dict(Counter(_sets_open(account_id))), closed
 
 
 def wrongly_closed(account_id: int, since: datetime) -> list[int]:

@@ -10,6 +10,7 @@ from structlog.contextvars import bound_contextvars
 
 from accounts.credentials import CredentialError
 from accounts.models import DesiredState, TradingAccount
+from accounts.selectors import desired_state_of
 from brokers.gateway import BrokerError
 from brokers.sendjournal import SendJournal
 from core.clock import Clock
@@ -131,7 +132,7 @@ class AccountThread(threading.Thread):
         if self._told_to_stop.is_set():
             return True
         try:
-            wanted = TradingAccount.objects.filter(pk=self.account_id).values_list("desired_state", flat=True).first()
+            wanted = desired_state_of(self.account_id)
         except DatabaseError:
             return False
         return wanted in (None, DesiredState.STOPPED)

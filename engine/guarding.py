@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 
-from accounts.models import TradingAccount
+from accounts.selectors import account_of
 from accounts.snapshots import take_snapshot
 from brokers.domain import Book, PendingOrder, Position, SymbolSpec
 from brokers.gateway import BrokerError, DepthSource
@@ -98,7 +98,7 @@ class Guards:
         if last is None:
             raise RuntimeError("the account has not been read yet")
         self.settings = selectors.current_config(self.account_id)
-        account = TradingAccount.objects.get(pk=self.account_id)
+        account = account_of(self.account_id)
         if not account.demo:
             with fenced(self.gate):
                 hold_back_unapproved(account, at=self.clock.now())
@@ -248,8 +248,8 @@ class Guards:
         self, reading: Reading, worth: Worth, ledger: selectors.Ledger, wall: datetime
     ) -> tuple[float | None, float | None]:
         """Follow the peak and the day's start; return both as money that the account has today."""
-        demo = TradingAccount.objects.values_list("demo", flat=True).get(pk=self.account_id)
-        row = EquityPeak.objects.filter(account_id=self.account_id, demo=demo).first()
+        demo = account_of(self.account_id).demo
+        row = next((peak for peak in selectors.equity_peaks(self.account_id) if peak.demo == demo), None)
         if row is None or self._tells_something(row, reading, ledger):
             row = self._follow_peak(row, reading, worth, ledger, demo)
         self.peak = row
@@ -292,7 +292,7 @@ class Guards:
 
     def _day(self, reading: Reading, worth: Worth, ledger: selectors.Ledger, wall: datetime) -> float | None:
         if not reading.complete:
-            row = DayStart.objects.filter(account_id=self.account_id, day=wall.date()).first()
+            row = selectors.day_start_of(self.account_id, wall.date())
         else:
             row = self._day_row(reading, worth, ledger, wall)
         if row is None or row.equity is None or row.balance is None:
@@ -301,7 +301,7 @@ class Guards:
         return base + ledger.flow_total - row.flow_total
 
     def _day_row(self, reading: Reading, worth: Worth, ledger: selectors.Ledger, wall: datetime) -> DayStart:
-        row = DayStart.objects.filter(account_id=self.account_id, day=wall.date()).first()
+        row = selectors.day_start_of(self.account_id, wall.date())
         if row is not None and row.equity is not None:
             return row
         if row is not None:
@@ -318,7 +318,7 @@ class Guards:
     def _follow(self, seen: Seen, resting: Sequence[Held], last: OrdersPass) -> list[Marked]:
         """Take every alarm one step on, and gather what has to be closed."""
         found = {(f.guard, f.level.value, f.subject[:40]): f for f in self.findings}
-        rows = {(row.guard, row.level, row.subject): row for row in selectors.open_alarms(self.account_id)}
+        rows = {(row.guard, row.level, row.subject): row for row in selectors.standing_alarms(self.account_id)}
         marks: dict[int, tuple[Held, str]] = {}
         for key in {**rows, **found}:
             row, finding = rows.get(key), found.get(key)

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from accounts.models import TradingAccount
+from accounts.models import DesiredState
+from accounts.selectors import desired_state_of
 from accounts.services import note_server_offset
 from accounts.snapshots import take_snapshot
 from brokers.gateway import ClockOffset
@@ -36,6 +37,7 @@ class Reporter:
         self._server_clock: ClockOffset | None = None
         self._noted: dict[str, Any] = {}
         self._had_fallen_back = False
+        self._were_broken: bool | None = None
 
     def write(self, **fields: Any) -> None:
         """Write the account's state row. Raises LeaseLost."""
@@ -43,8 +45,8 @@ class Reporter:
 
     def running_or_paused(self) -> str:
         """Return the status of a session that works."""
-        wanted = TradingAccount.objects.values_list("desired_state", flat=True).get(pk=self._gate.account_id)
-        return EngineState.Status.PAUSED if wanted == "paused" else EngineState.Status.RUNNING
+        wanted = desired_state_of(self._gate.account_id)
+        return EngineState.Status.PAUSED if wanted == DesiredState.PAUSED else EngineState.Status.RUNNING
 
     def components(self) -> tuple[Component, ...]:
         """Judge each part of the session."""
@@ -89,11 +91,14 @@ class Reporter:
         """Show state and health, and stop entries while a job's circuit is open. Raises LeaseLost."""
         session, at = self._session, self._clock.now()
         broken = sorted(f"{job.name}: {job.last_error}" for job in session.loop.jobs.values() if job.circuit_open)
-        with fenced(self._gate):
-            if broken:
-                raise_block(account_id=session.account_id, cause=CIRCUIT, reason="; ".join(broken), at=at)
-            else:
-                lift_cause(account_id=session.account_id, cause=CIRCUIT, why="every job works again", at=at)
+        # None at first: an earlier session may have left its block
+        if broken or self._were_broken is not False:
+            with fenced(self._gate):
+                if broken:
+                    raise_block(account_id=session.account_id, cause=CIRCUIT, reason="; ".join(broken), at=at)
+                else:
+                    lift_cause(account_id=session.account_id, cause=CIRCUIT, why="every job works again", at=at)
+        self._were_broken = bool(broken)
         self._follow_server_clock()
         self._tell_feed()
         self._note_check()

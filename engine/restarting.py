@@ -16,6 +16,7 @@ from orders.domain import KnownOrder
 from orders.gate import Gate, fenced
 from orders.models import Order
 from risk.models import Block
+from risk.selectors import plain_blocks
 from risk.services import raise_block
 from risk.services.blocks import RESTART
 from strategies.models import Bot
@@ -147,8 +148,7 @@ def _policies(account_id: int, busy: Collection[int | None]) -> list[tuple[int |
 
 def held_bots(account_id: int, cause: str) -> set[int | None]:
     """Return the bots that a restart policy still holds; None among them stands for every bot of the account."""
-    found = Block.objects.filter(account_id=account_id, cause=cause, lifted_at__isnull=True)
-    return set(found.values_list("bot_id", flat=True))
+    return {block.bot_id for block in plain_blocks(account_id) if block.cause == cause}
 
 
 def not_frozen(bots: "QuerySet[Bot]") -> "QuerySet[Bot]":

@@ -11,6 +11,7 @@ from cycles import selectors as cycle_selectors
 from engine.guarding import Guards
 from engine.proposals import with_under_way
 from engine.restarting import not_frozen
+from events.prepared import NUMBER, Prepared
 from orders.domain import KnownIntent
 from orders.selectors import intents_under_way
 from risk.domain import Load, Standing, Vetoed
@@ -46,23 +47,31 @@ class Round:
         )
 
 
+_bots = Prepared(
+    lambda account_id: (
+        not_frozen(Bot.objects.filter(account_id=account_id, config__isnull=False))
+        .filter(desired_state__in=("running", "paused"))
+        .select_related("config", "account")
+        .order_by("id")
+    ),
+    NUMBER,
+)
+
+
 def bots_to_ask(account_id: int) -> list[Bot]:
     """Read an account's running bots, and paused ones for their exits; none that is frozen or flattened."""
     flattened = flattened_bots(account_id)
-    rows = not_frozen(Bot.objects.filter(account_id=account_id, config__isnull=False)).filter(
-        desired_state__in=("running", "paused")
-    )
-    return [b for b in rows.select_related("config", "account").order_by("id") if not {None, b.pk} & flattened]
+    return [bot for bot in _bots(account_id) if not {None, bot.pk} & flattened]
 
 
 def read_round(account_id: int, gateway: Gateway, at: datetime) -> Round:
     """Read it afresh. Raises ReadError."""
-    intents = intents_under_way(account_id)
+    intents, kills = intents_under_way(account_id), standing_kills(account_id)
     sets_open, sets_closed = cycle_selectors.sets_traded(account_id, at - SETS_LOOK_BACK)
     return Round(
         account=gateway.account(),
-        blocks=standing_blocks(account_id),
-        no_new_cycles=tuple((switch.bot_id, switch.reason) for switch in standing_kills(account_id)),
+        blocks=standing_blocks(account_id, kills),
+        no_new_cycles=tuple((switch.bot_id, switch.reason) for switch in kills),
         unknown=sum(i.state == "unknown" for i in intents),
         cycles=cycle_selectors.cycle_views(account_id),
         loose=tuple(cycle_selectors.in_flight_of(intents)),

@@ -9,7 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from accounts.models import DesiredState, TradingAccount, WindingDown
+from accounts.models import DesiredState, WindingDown
+from accounts.selectors import account_of
 from accounts.services import set_desired_state
 from brokers.doctor import Check, Grade, worst
 from brokers.gateway import BrokerError, Gateway
@@ -35,6 +36,7 @@ from engine.signals import PASS_SECONDS
 from engine.startup import StartUp, forced_symbols, load_market
 from engine.state import show_failure
 from engine.trading import Trader
+from engine.turns import LOOK_SECONDS
 from events.services import record
 from orders.gate import LeaseLost, fenced
 from orders.manager import OrdersManager
@@ -47,6 +49,8 @@ from risk.services import lift_cause, raise_block
 log = logging.getLogger("trading.engine")
 
 START_UP = "startup"
+# NOTIFY wakes the session at once; that a message was lost, while the listener connected anew, is noticed so late
+INBOX_SECONDS = 1.0
 CLOCK_LOOK_SECONDS = 10.0
 PROJECTION_SECONDS = 5.0
 DOCTOR_SECONDS = 3600.0
@@ -102,13 +106,13 @@ class AccountSession:
     def _jobs(self) -> list[Job]:
         return [
             Job("lease", 2.0, self.lease.renew, backoff_longest=1.0),
-            Job("commands", settings.UPDATE_INTERVAL, self._commands),
+            Job("commands", INBOX_SECONDS, self._commands),
             Job("realtime", 0.3, self._realtime),
             Job("orders", settings.ORDERS_INTERVAL, self._orders),
             Job("cycles", settings.CYCLES_INTERVAL, self.cycles.run),
             Job("guards", 1.0, self._guards, backoff_longest=2.0),
-            Job("trade", 0.1, self._trade),
-            Job("signals", PASS_SECONDS, lambda: self.signals.run(self.trader.followed)),
+            Job("trade", settings.UPDATE_INTERVAL, self._trade),
+            Job("signals", PASS_SECONDS, self._signals),
             Job("projection", PROJECTION_SECONDS, self.projector.run),
             Job("clock", CLOCK_LOOK_SECONDS, self._clock_skew),
             Job("winding down", 1.0, self._wind_down),
@@ -254,15 +258,21 @@ class AccountSession:
         if self.guards.run():
             self.loop.hurry("orders")
 
+    def _signals(self) -> object:
+        """Follow the candles; while no bot follows any, look only now and then, so that the thread may sleep."""
+        self.loop.jobs["signals"].interval_seconds = PASS_SECONDS if self.trader.followed else LOOK_SECONDS
+        return self.signals.run(self.trader.followed)
+
     def _trade(self) -> object:
         sent = self.trader.run() if self.trader.turns.is_due else None
+        self.loop.jobs["trade"].interval_seconds = max(settings.UPDATE_INTERVAL, self.trader.turns.seconds_left)
         if sent:
             self.loop.hurry("orders")
         return IDLE if sent is None else None
 
     def _wind_down(self) -> object:
         """Bring an account that shall come to a stop there: close what is open when asked to, and stop when flat."""
-        account = TradingAccount.objects.get(pk=self.account_id)
+        account = account_of(self.account_id)
         if (held := held_bots(self.account_id, FLATTEN)) and self.trader.close_all("restart policy", only=held):
             self.loop.hurry("orders")
         if not account.winding_down:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db import connection
+from psycopg.types.json import Jsonb
+
 from engine.gate import SendGate
 from engine.models import EngineState
 from events import live
@@ -18,21 +21,22 @@ def write_state(gate: SendGate, fields: Mapping[str, Any], *, at: datetime) -> N
 
 
 def _write(gate: SendGate, fields: Mapping[str, Any], at: datetime) -> None:
-    state, _ = EngineState.objects.get_or_create(account_id=gate.account_id)
-    for name, value in fields.items():
-        setattr(state, name, value)
-    state.updated_at = at
-    state.save(update_fields=[*fields, "updated_at"])
-    live.publish(
-        gate.account_id,
-        "state",
-        {
-            "status": state.status,
-            "health": state.manager_health_status,
-            "at": at.isoformat(),
-            "error": state.error_message,
-        },
+    values = {name: Jsonb(value) if isinstance(value, dict | list) else value for name, value in fields.items()}
+    changes = ", ".join(f"{name} = %s" for name in (*values, "updated_at"))
+    sql = (
+        f"UPDATE engine_enginestate SET {changes} WHERE account_id = %s "  # noqa: S608 - our own columns
+        "RETURNING status, manager_health_status, error_message"
     )
+    given: list[Any] = [*values.values(), at, gate.account_id]
+    row = None
+    while row is None:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, given)
+            row = cursor.fetchone()
+        if row is None:
+            EngineState.objects.get_or_create(account_id=gate.account_id)
+    status, health, error = row
+    live.publish(gate.account_id, "state", {"status": status, "health": health, "at": at.isoformat(), "error": error})
 
 
 def show_failure(gate: SendGate, message: str, *, at: datetime) -> None:

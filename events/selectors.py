@@ -3,11 +3,14 @@
 from collections.abc import Collection
 
 from events.models import Command, Event
+from events.prepared import NUMBER, Prepared
+
+_waiting = Prepared(lambda a: Command.objects.filter(account_id=a, state=Command.State.WAITING).order_by("id"), NUMBER)
 
 
 def waiting_commands(account_id: int) -> list[Command]:
     """Return the commands that an account's session has not answered yet, oldest first."""
-    return list(Command.objects.filter(account_id=account_id, state=Command.State.WAITING).order_by("id"))
+    return _waiting(account_id)
 
 
 def last_events(account_ids: Collection[int] | None, *, limit: int = 20, with_debug: bool = False) -> list[Event]:

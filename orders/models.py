@@ -108,6 +108,7 @@ class OrderIntent(models.Model):
         ordering = ("-created_at", "-id")
         indexes = (
             models.Index(fields=("account", "state"), name="intent_account_state"),
+            models.Index(fields=("account", "-sent_at"), name="intent_account_sent"),
             models.Index(fields=("cycle", "level"), name="intent_cycle_level"),
             models.Index(fields=("account", "reply_order"), name="intent_reply_order"),
             models.Index(fields=("account", "correlation"), name="intent_correlation"),

@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Count, Max, Min, Q
 
 from accounts.models import AccountSnapshot, TradingAccount
+from events.prepared import NUMBER, Prepared
 from orders.domain import KnownIntent, KnownOrder
 from orders.models import AccountMarks, Deal, IntentKind, IntentState, Order, OrderIntent, OrderStatus
 from orders.statistics import Flow, Trade
@@ -78,9 +79,34 @@ def known_orders(account_id: int) -> tuple[KnownOrder, ...]:
         return tuple(KnownOrder(*row) for row in cursor.fetchall())
 
 
+_under_way = Prepared(
+    lambda account_id: (
+        OrderIntent.objects.filter(UNDER_WAY, account_id=account_id)
+        .order_by("id")
+        .values_list(
+            "id",
+            "token",
+            "state",
+            "kind",
+            "reply_order",
+            "order_id",
+            "cycle_id",
+            "bot_id",
+            "symbol",
+            "side",
+            "volume",
+            "magic",
+            "level",
+            "sent_at",
+            "order_kind",
+        )
+    ),
+    NUMBER,
+)
+
+
 def intents_under_way(account_id: int) -> tuple[KnownIntent, ...]:
     """Read the intents whose end is not recorded: they count as exposure in every decision."""
-    rows = OrderIntent.objects.filter(UNDER_WAY, account_id=account_id).order_by("id")
     return tuple(
         KnownIntent(
             id=r[0],
@@ -99,23 +125,7 @@ def intents_under_way(account_id: int) -> tuple[KnownIntent, ...]:
             sent_at=r[13],
             order_kind=r[14],
         )
-        for r in rows.values_list(
-            "id",
-            "token",
-            "state",
-            "kind",
-            "reply_order",
-            "order_id",
-            "cycle_id",
-            "bot_id",
-            "symbol",
-            "side",
-            "volume",
-            "magic",
-            "level",
-            "sent_at",
-            "order_kind",
-        )
+        for r in _under_way(account_id)
     )
 
 

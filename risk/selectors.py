@@ -1,9 +1,9 @@
 """Named reads of blocks, guard settings, alarms, kill switches and what the guards stand on."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -14,10 +14,11 @@ from accounts.permissions import accounts_of, is_superuser
 from accounts.selectors import same_money
 from brokers.domain import DealKind
 from cycles.models import Cycle
+from events.prepared import DAY, NUMBER, TIME, Prepared
 from orders.models import AccountMarks, Deal, IntentKind, IntentState, Order, OrderIntent
 from risk.domain.calendar import NewsItem
 from risk.domain.settings import GuardSettings
-from risk.models import Block, EquityPeak, GuardAlarm, GuardConfig, KillSwitch, NewsEvent
+from risk.models import Block, DayStart, EquityPeak, GuardAlarm, GuardConfig, KillSwitch, NewsEvent
 
 FAILED = (IntentState.REFUSED, IntentState.UNKNOWN, IntentState.ABSENT)
 WORKED = (IntentState.ACCEPTED, IntentState.PARTIAL, IntentState.FILLED, IntentState.ADOPTED)
@@ -35,16 +36,33 @@ class StandingBlock(NamedTuple):
     symbol: str = ""
 
 
-def standing_blocks(account_id: int) -> tuple[StandingBlock, ...]:
-    """Read the blocks that stand on an account, kill switches that allow exits only among them."""
-    rows = Block.objects.filter(account_id=account_id, lifted_at__isnull=True).order_by("id")
-    blocks = [StandingBlock(*row) for row in rows.values_list("bot_id", "cause", "reason", "symbol")]
+_blocks = Prepared(
+    lambda account_id: (
+        Block.objects.filter(account_id=account_id, lifted_at__isnull=True)
+        .order_by("id")
+        .values_list("bot_id", "cause", "reason", "symbol")
+    ),
+    NUMBER,
+)
+
+
+def standing_blocks(account_id: int, kills: Sequence[KillSwitch] | None = None) -> tuple[StandingBlock, ...]:
+    """Read the blocks that stand on an account, kill switches that allow exits only among them.
+
+    `kills` are its `standing_kills` when they were read just now.
+    """
+    blocks = plain_blocks(account_id)
     killed = [
         StandingBlock(switch.bot_id, "kill switch", switch.reason)
-        for switch in standing_kills(account_id)
+        for switch in (standing_kills(account_id) if kills is None else kills)
         if switch.mode != KillSwitch.Mode.NO_ENTRIES
     ]
     return (*killed, *blocks)
+
+
+def plain_blocks(account_id: int) -> tuple[StandingBlock, ...]:
+    """Read the blocks that stand on an account, without kill switches."""
+    return tuple(StandingBlock(*row) for row in _blocks(account_id))
 
 
 def block_on(blocks: Iterable[StandingBlock], bot_id: int | None, symbol: str) -> StandingBlock | None:
@@ -52,15 +70,32 @@ def block_on(blocks: Iterable[StandingBlock], bot_id: int | None, symbol: str) -
     return next((b for b in blocks if b.bot_id in (None, bot_id) and b.symbol in ("", symbol)), None)
 
 
+_kills = Prepared(
+    lambda account_id: KillSwitch.objects.filter(
+        Q(account_id=account_id) | Q(account__isnull=True), released_at__isnull=True
+    ).order_by("id"),
+    NUMBER,
+)
+
+
 def standing_kills(account_id: int) -> list[KillSwitch]:
     """Read the kill switches that concern an account: its own, its bots', and the one for everything."""
-    mine = Q(account_id=account_id) | Q(account__isnull=True)
-    return list(KillSwitch.objects.filter(mine, released_at__isnull=True).order_by("id"))
+    return _kills(account_id)
 
 
 def flattened_bots(account_id: int) -> set[int | None]:
     """Return the bots that a kill switch flattens: None among them means every bot of the account."""
     return {s.bot_id for s in standing_kills(account_id) if s.mode == KillSwitch.Mode.FLATTEN}
+
+
+_guard_values = Prepared(
+    lambda account_id: (
+        GuardConfig.objects.filter(Q(account_id=account_id) | Q(account__isnull=True))
+        .order_by(F("account").asc(nulls_last=True), "-version")
+        .values_list("values", flat=True)[:1]
+    ),
+    NUMBER,
+)
 
 
 def current_config(account_id: int | None) -> GuardSettings:
@@ -69,9 +104,8 @@ def current_config(account_id: int | None) -> GuardSettings:
     Raises:
         pydantic.ValidationError: What is stored does not hold any more.
     """
-    rows = GuardConfig.objects.filter(Q(account_id=account_id) | Q(account__isnull=True))
-    newest = rows.order_by(F("account").asc(nulls_last=True), "-version").first()
-    return GuardSettings.model_validate(newest.values) if newest is not None else GuardSettings()
+    newest = _guard_values(account_id)
+    return GuardSettings.model_validate(newest[0]) if newest else GuardSettings()
 
 
 def version_of(account_id: int) -> tuple[int, bool]:
@@ -103,6 +137,29 @@ def open_alarms(account_id: int | None = None) -> QuerySet[GuardAlarm]:
     return found if account_id is None else found.filter(account_id=account_id)
 
 
+_alarms = Prepared(
+    lambda account_id: GuardAlarm.objects.filter(ended_at__isnull=True, account_id=account_id).order_by("since", "id"),
+    NUMBER,
+)
+_peaks = Prepared(lambda account_id: EquityPeak.objects.filter(account_id=account_id), NUMBER)
+_days = Prepared(lambda account_id, day: DayStart.objects.filter(account_id=account_id, day=day), NUMBER, DAY)
+
+
+def standing_alarms(account_id: int) -> list[GuardAlarm]:
+    """Read an account's alarms that are not over, oldest first."""
+    return _alarms(account_id)
+
+
+def equity_peaks(account_id: int) -> list[EquityPeak]:
+    """Read an account's peaks: of its time on demo money, and of that on real money."""
+    return _peaks(account_id)
+
+
+def day_start_of(account_id: int, day: date) -> DayStart | None:
+    """Read what an account had when a day of the broker's clock began."""
+    return next(iter(_days(account_id, day)), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """What the imported deals add up to: payments in and out, and the balance that they explain (None: no deals)."""
@@ -119,22 +176,34 @@ def ledger_of(account_id: int) -> Ledger:
     return Ledger(float(rows.get(DealKind.BALANCE, 0)), float(balance) if rows else None)
 
 
-def recent_requests(account_id: int, now: datetime) -> tuple[tuple[datetime, bool], ...]:
-    """Return (time, worked) of the requests that were answered in the last hour, oldest first."""
-    rows = (
-        OrderIntent.objects.filter(account_id=account_id, sent_at__gte=now - LOOK_BACK, state__in=(*FAILED, *WORKED))
+_answered = Prepared(
+    lambda account_id, since: (
+        OrderIntent.objects.filter(account_id=account_id, sent_at__gte=since, state__in=(*FAILED, *WORKED))
         .order_by("sent_at", "id")
         .values_list("sent_at", "state")
-    )
-    return tuple((at, state in WORKED) for at, state in rows if at is not None)
+    ),
+    NUMBER,
+    TIME,
+)
+
+
+def recent_requests(account_id: int, now: datetime) -> tuple[tuple[datetime, bool], ...]:
+    """Return (time, worked) of the requests that were answered in the last hour, oldest first."""
+    return tuple((at, state in WORKED) for at, state in _answered(account_id, now - LOOK_BACK) if at is not None)
+
+
+_entries = Prepared(
+    lambda account_id, since: OrderIntent.objects.filter(
+        account_id=account_id, kind__in=ENTRIES, sent_at__gt=since
+    ).values_list("sent_at", flat=True),
+    NUMBER,
+    TIME,
+)
 
 
 def entries_sent(account_id: int, now: datetime) -> tuple[datetime, ...]:
     """Return when the entries of the last 24 hours were sent."""
-    rows = OrderIntent.objects.filter(
-        account_id=account_id, kind__in=ENTRIES, sent_at__gt=now - timedelta(days=1)
-    ).values_list("sent_at", flat=True)
-    return tuple(at for at in rows if at is not None)
+    return tuple(at for at in _entries(account_id, now - timedelta(days=1)) if at is not None)
 
 
 def realized_since(account_id: int, since: datetime) -> tuple[dict[int, float], dict[int, float], dict[int, int]]:

@@ -81,9 +81,7 @@ class Env(BaseSettings):
     debug: bool = Field(False, description="Shows tracebacks in the browser. Never in production.")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
     max_bots: int = Field(10, ge=1, le=1000, description="Bots that may run at once.")
-    update_interval: float = Field(
-        0.1, ge=0.01, le=60, description="Shortest interval of a bot's decisions and of the command inbox, seconds."
-    )
+    update_interval: float = Field(0.1, ge=0.01, le=60, description="Shortest interval of a bot's decisions, seconds.")
     heartbeat_interval: float = Field(60, ge=1, le=3600, description="Seconds between two heartbeats of an engine.")
     orders_interval: float = Field(0.5, ge=0.1, le=60, description="Seconds between two passes of the Orders Manager.")
     cycles_interval: float = Field(1, ge=0.1, le=60, description="Seconds between two passes of the Cycles Manager.")
