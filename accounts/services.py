@@ -25,7 +25,7 @@ from accounts.validation import check_account, pairing_code, plain_text, taken_o
 from brokers.gateway import ClockOffset
 from events import live
 from events.audit import name_of, record_change
-from events.models import AuditEntry
+from events.models import AuditEntry, Command
 from events.services import ask, record
 
 PASSWORD_LENGTH_MAX = 128
@@ -256,34 +256,35 @@ def wind_down(*, account: TradingAccount, close: bool, at: datetime, by: User | 
     return True
 
 
-@transaction.atomic
-def request_order_sync(*, account: TradingAccount, at: datetime, by: User | None = None) -> None:
-    """Ask the engine to compare books and broker now (S0: `force_order_sync()`)."""
-    ask(account_id=account.pk, kind=FORCE_ORDER_SYNC, args={}, by=by, at=at)
+def _ask_once(account: TradingAccount, kind: str, what: str, *, by: User | None, at: datetime, reason: str) -> bool:
+    """Put a command into the account's inbox unless it waits there: a double click asks once."""
+    TradingAccount.objects.select_for_update().get(pk=account.pk)
+    if Command.objects.filter(account=account, kind=kind, state=Command.State.WAITING).exists():
+        return False
+    ask(account_id=account.pk, kind=kind, args={}, by=by, at=at)
     record_change(
         kind="COMMAND",
-        text=f"{name_of(by)} asked for a full order sync of {account.name}",
+        text=f"{name_of(by)} asked for {what} of {account.name}",
         subject=f"account {account.pk}",
         account_id=account.pk,
-        after={"command": FORCE_ORDER_SYNC},
+        after={"command": kind},
+        reason=reason,
         by=by,
         at=at,
     )
+    return True
 
 
 @transaction.atomic
-def request_examination(*, account: TradingAccount, at: datetime, by: User | None = None) -> None:
-    """Ask the engine to let the doctor look at the account now."""
-    ask(account_id=account.pk, kind=EXAMINE, args={}, by=by, at=at)
-    record_change(
-        kind="COMMAND",
-        text=f"{name_of(by)} asked for an examination of {account.name}",
-        subject=f"account {account.pk}",
-        account_id=account.pk,
-        after={"command": EXAMINE},
-        by=by,
-        at=at,
-    )
+def request_order_sync(*, account: TradingAccount, at: datetime, by: User | None = None, reason: str = "") -> bool:
+    """Ask the engine to compare books and broker now (S0: `force_order_sync()`); tells if that is new."""
+    return _ask_once(account, FORCE_ORDER_SYNC, "a full order sync", by=by, at=at, reason=reason)
+
+
+@transaction.atomic
+def request_examination(*, account: TradingAccount, at: datetime, by: User | None = None, reason: str = "") -> bool:
+    """Ask the engine to let the doctor look at the account now; tells if that is new."""
+    return _ask_once(account, EXAMINE, "an examination", by=by, at=at, reason=reason)
 
 
 @transaction.atomic

@@ -1,14 +1,20 @@
-"""The first steps of an installation, from nothing to a bot that trades; the overview shows them until one runs."""
+"""The first steps of an installation, from nothing to a bot that trades, and on to real money."""
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from accounts.models import Symbol, User
+from accounts.models import BrokerKind, Symbol, User
 from accounts.permissions import accounts_of, can_anywhere, is_superuser
 from backtesting.models import Backtest
 from engine.models import EngineState
 from strategies.models import Bot
+
+KINDS = (
+    ("Simulated", BrokerKind.SIMULATOR), ("MT5 on this machine", BrokerKind.MT5), ("MT5 elsewhere", BrokerKind.REMOTE),
+    ("OANDA", BrokerKind.OANDA), ("Paper", BrokerKind.PAPER),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +25,11 @@ class Step:
     text: str
     url: str
     done: bool
+    ways: tuple[tuple[str, str], ...] = ()
 
 
 def first_steps(user: User) -> list[Step]:
-    """Return the steps for who may take them; none when a bot runs, or the person may add nothing."""
+    """Return the steps for who may take them; none when real money is traded, or the person may add nothing."""
     if not (is_superuser(user) or can_anywhere(user, "manager")):
         return []
     accounts = list(accounts_of(user).order_by("pk"))
@@ -32,11 +39,13 @@ def first_steps(user: User) -> list[Step]:
     bot_list = reverse("admin:strategies_bot_changelist")
     account = reverse("admin:accounts_tradingaccount_change", args=(ids[0],)) if ids else account_list
     examined = EngineState.objects.filter(account_id__in=ids).exclude(examined_at=None)
-    if bots.filter(desired_state="running", account__desired_state="running").exists():
+    running = bots.filter(desired_state="running", account__desired_state="running")
+    if running.filter(account__demo=False).exists():
         return []
+    add = reverse("admin:accounts_tradingaccount_add")
     return [
         Step("Add an account", "Simulated, an MT5 terminal on this machine or another one, or OANDA. A demo one first.",
-             reverse("admin:accounts_tradingaccount_add"), bool(ids)),
+             add, bool(ids), tuple((title, f"{add}?{urlencode({'broker': kind.value})}") for title, kind in KINDS)),
         Step("Let the doctor look", "Start the account: the engine logs in and checks money, trading and clock.",
              account, examined.exists()),
         Step("See its symbols", "The engine asks the broker what a bot's symbols are called and how they trade.",
@@ -46,6 +55,9 @@ def first_steps(user: User) -> list[Step]:
              reverse("admin:strategies_bot_add"), bots.exclude(config=None).exists()),
         Step("Try it on history", "A backtest asks the bot's own decisions before money is at stake.",
              reverse("admin:backtesting_backtest_changelist"), Backtest.objects.filter(config__bot__in=bots).exists()),
-        Step("Start it on the demo account", "Bot and account must both run. Going live asks for two people later.",
-             bot_list, False),
+        Step("Trade without real money", "Start bot and account, a demo one, or one on paper at a real one's prices.",
+             bot_list, running.exists(),
+             (("Bots", bot_list), ("Paper account", f"{add}?{urlencode({'broker': BrokerKind.PAPER.value})}"))),
+        Step("Go live", "After a paper run that closed trades, two people agree that a real account may trade.",
+             reverse("admin:risk_liverequest_changelist"), False),
     ]  # fmt: skip

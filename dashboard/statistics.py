@@ -17,7 +17,7 @@ from accounts.permissions import accounts_of
 from core.clock import Clock, SystemClock
 from core.numbers import money
 from orders.selectors import closed_trades, money_flows
-from orders.statistics import Curve, Figures, Trade, curve, figures, grouped
+from orders.statistics import Curve, Figures, Flow, Trade, curve, figures, grouped
 from strategies.models import Bot
 
 CLOCK: Clock = SystemClock()
@@ -32,6 +32,7 @@ DEFAULT_PERIOD = "30"
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 POINTS_MAX = 2_000
+DAY_SECONDS = 86_400
 COLUMNS = ("account", "bot", "symbol", "position", "lots", "opened_utc", "closed_utc", "result")
 
 
@@ -85,16 +86,21 @@ def statistics(request: HttpRequest) -> HttpResponseBase:
     trades = _trades(asked, now)
     if (kind := request.GET.get("format")) in FORMATS:
         return _file(kind, asked, trades, names)
-    whole = curve(closed_trades([asked.account.pk], since=None, until=None), money_flows([asked.account.pk]))
+    every, flows = closed_trades([asked.account.pk], since=None, until=None), money_flows([asked.account.pk])
+    whole = curve(every, flows)
     context |= {
         "accounts": accounts_of(person(request)).order_by("name"),
         "periods": [(key, title) for key, (title, _) in PERIODS.items()],
         "symbols": sorted({trade.symbol for trade in trades} | ({asked.symbol} - {""})),
         "bots": sorted(names.items(), key=lambda pair: pair[1]),
-        "cards": _cards(figures(trades), whole),
+        "cards": _cards(figures(trades), whole) + _paid(every, flows),
         "tables": _tables(trades, names),
         "years": _years(whole),
-        "chart": {"points": _points(whole, asked.since(now)), "currency": asked.account.currency},
+        "chart": {
+            "points": _points(whole, asked.since(now)),
+            "days": _days(trades),
+            "currency": asked.account.currency,
+        },
         "files": [(kind.upper(), f"?{_query(request, kind)}") for kind in FORMATS],
     }
     return TemplateResponse(request, "dashboard/statistics.html", context)
@@ -137,12 +143,31 @@ def _cards(seen: Figures, whole: Curve) -> list[tuple[str, str, str]]:
     ]
 
 
+def _paid(trades: list[Trade], flows: list[Flow]) -> list[tuple[str, str, str]]:
+    """Return what came and went without a trade, and the gain on all that was paid in (Myfxbook: absolute)."""
+    paid_in = sum(flow.amount for flow in flows if flow.amount > 0)
+    net = sum(trade.result for trade in trades)
+    absolute = net / paid_in if paid_in else None
+    return [
+        ("Absolute gain", change(absolute), tone(absolute)),
+        ("Paid in", plain(paid_in), ""),
+        ("Paid out", plain(-sum(flow.amount for flow in flows if flow.amount < 0)), ""),
+    ]
+
+
+def _days(trades: list[Trade]) -> list[list[float]]:
+    """Return `[seconds since 1970, result]` of each UTC day on which something was closed, oldest first."""
+    by_day = grouped(trades, lambda t: int(t.closed_at.timestamp()) // DAY_SECONDS)
+    return [[float(day * DAY_SECONDS), round(seen.net, 2)] for day, seen in by_day.items()]
+
+
 def _tables(trades: list[Trade], names: dict[int, str]) -> list[tuple[str, list[dict[str, str]]]]:
     by_bot = grouped(trades, lambda t: names.get(t.magic) or (f"Magic {t.magic}" if t.magic else "By hand"))
     by_hour = grouped(trades, lambda t: t.opened_at.hour)
     by_day = grouped(trades, lambda t: t.opened_at.weekday())
     return [
         ("By bot", _rows(by_bot.items())),
+        ("By magic", _rows((str(m), seen) for m, seen in grouped(trades, lambda t: t.magic).items())),
         ("By symbol", _rows(grouped(trades, lambda t: t.symbol).items())),
         ("By weekday of opening (UTC)", _rows((WEEKDAYS[day], seen) for day, seen in by_day.items())),
         ("By hour of opening (UTC)", _rows((f"{hour:02d}:00", seen) for hour, seen in by_hour.items())),

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from accounts.adminkit import person
 from accounts.equity import equity_lines
 from accounts.models import User
-from accounts.permissions import is_superuser
+from accounts.permissions import accounts_of, can_anywhere, is_superuser
 from brokers.catalogue import CATALOGUE, comparison
 from core.clock import Clock, SystemClock
 from dashboard.firststeps import first_steps
@@ -20,6 +20,7 @@ from engine.api import PerformanceSerializer
 from engine.retention import last_retention, table_sizes
 from engine.selectors import engine_performance
 from events.live import encode
+from reconciliation.selectors import open_counts
 
 CLOCK: Clock = SystemClock()
 LINKED = {
@@ -75,12 +76,18 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
         {"account": account, "points": [[int(p.at.timestamp() * 1000), float(p.equity)] for p in line]}
         for account, line in equity_lines(ids, until=CLOCK.now()).items()
     ]
+    who = person(request)
+    steps = first_steps(who)
     return {
         **context,
         "title": "Overview",
         "live": data,
         "has_accounts": bool(ids),
-        "steps": first_steps(person(request)),
+        "steps": steps,
+        "steps_done": sum(step.done for step in steps),
+        "trades": any(bot["desired_state"] == "running" for bot in snapshot["bots"]),
+        "may_kill": bool(ids) and (is_superuser(who) or can_anywhere(who, "trader")),
+        "divergences": open_counts(accounts_of(who))["open"],
     }
 
 

@@ -323,12 +323,13 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         button="Compare now",
         path="force-order-sync",
         icon="sync",
+        form=StateDialog,
         shown_when=lambda account: account.desired_state != DesiredState.STOPPED,
         otherwise="No engine runs a stopped account: start it first",
     )
-    def force_order_sync(self, request: HttpRequest, account: TradingAccount) -> str:
-        services.request_order_sync(account=account, by=person(request), at=CLOCK.now())
-        return f"The engine was asked to sync the orders of {account.name}."
+    def force_order_sync(self, request: HttpRequest, account: TradingAccount, reason: str) -> str:
+        new = services.request_order_sync(account=account, by=person(request), at=CLOCK.now(), reason=reason)
+        return f"The engine was asked{'' if new else ' already'} to sync the orders of {account.name}."
 
     @post_dialog(
         label="Examine",
@@ -336,9 +337,10 @@ class TradingAccountAdmin(DeskAdmin[TradingAccount]):
         button="Examine now",
         path="examine",
         icon="stethoscope",
+        form=StateDialog,
         shown_when=lambda account: account.desired_state != DesiredState.STOPPED,
         otherwise="No engine runs a stopped account: start it first",
     )
-    def examine(self, request: HttpRequest, account: TradingAccount) -> str:
-        services.request_examination(account=account, by=person(request), at=CLOCK.now())
-        return f"The engine was asked to examine {account.name}."
+    def examine(self, request: HttpRequest, account: TradingAccount, reason: str) -> str:
+        new = services.request_examination(account=account, by=person(request), at=CLOCK.now(), reason=reason)
+        return f"The engine was asked{'' if new else ' already'} to examine {account.name}."

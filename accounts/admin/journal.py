@@ -13,6 +13,7 @@ from events.models import AuditEntry, Command, Event
 
 @admin.register(Event)
 class EventAdmin(FactAdmin[Event]):
+    list_before_template = "desk/tail.html"
     list_display = ("time", "level_label", "kind", "account", "bot", "text")
     list_filter = (
         ("level", ChoicesDropdownFilter),

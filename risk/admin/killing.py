@@ -51,6 +51,9 @@ class KillDialog(DialogForm):
         account, bot = self.fields["account"], self.fields["bot"]
         account.queryset = accounts  # type: ignore[attr-defined]
         bot.queryset = Bot.objects.filter(account__in=accounts)  # type: ignore[attr-defined]
+        # Where it was opened from a page of something, that is what it begins with
+        for name in ("account", "bot", "mode"):
+            self.fields[name].initial = kwargs["request"].GET.get(name)
         if is_superuser(user):
             account.empty_label = "Everything: all accounts"  # type: ignore[attr-defined]
             self.fields["confirmation"].label = f"Type the name of the bot or account, or {EVERYTHING}, to confirm"

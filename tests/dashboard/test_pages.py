@@ -1,5 +1,6 @@
 """Overview and live page: what the server puts into them, to whom; and what their snapshot costs."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
-from accounts.models import User
+from accounts.models import BrokerKind, TradingAccount, User
 from brokers.catalogue import CATALOGUE
 from cycles.models import Cycle
 from dashboard.selectors import live_snapshot
@@ -92,15 +93,29 @@ def test_an_empty_installation_is_led_to_its_first_bot(client: Client) -> None:
     def steps() -> list[bool]:
         return [step.done for step in client.get(reverse("admin:index")).context["steps"]]
 
-    assert steps() == [False] * 6
+    assert steps() == [False] * 7
     desk = build_desk()
-    assert steps() == [True, False, True, False, False, False]
+    assert steps() == [True, False, True, False, False, False, False]
     EngineState.objects.update(examined_at=START)
     Bot.objects.update(config=BotConfig.objects.get())
-    assert steps() == [True, True, True, True, False, False]
+    assert steps() == [True, True, True, True, False, False, False]
     page = client.get(reverse("admin:index")).content.decode()
     assert reverse("admin:backtesting_backtest_changelist") in page
     assert logged_in(desk.ben).get(reverse("admin:index")).context["steps"] == []
-    # Whose bot trades does not need to be led
     Bot.objects.update(desired_state="running")
+    assert steps() == [True, True, True, True, False, True, False]
+    assert reverse("admin:risk_liverequest_changelist") in client.get(reverse("admin:index")).content.decode()
+    # Who trades real money does not need to be led
+    TradingAccount.objects.update(demo=False)
     assert steps() == []
+
+
+def test_each_kind_of_account_begins_with_its_own_form(client: Client) -> None:
+    root = User.objects.create_superuser("root", password="a long test password")
+    client.force_login(root)
+    ways = client.get(reverse("admin:index")).context["steps"][0].ways
+    assert len(ways) == len(BrokerKind.choices)
+    for _, address in ways:
+        kind = address.partition("broker=")[2]
+        page = client.get(address).content.decode()
+        assert re.search(rf'<option value="{kind}"[^>]*selected', page), kind

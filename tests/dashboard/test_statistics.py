@@ -67,8 +67,12 @@ def test_the_page_sums_what_was_closed(desk: Desk) -> None:
     assert cards["Gain since the start"] == "▼ -1.62%"
     assert cards["Trades"] == "3"
     assert cards["Won"] == "66.67%"
+    assert cards["Paid in"] == "1,000.00"
+    assert cards["Absolute gain"] == "▼ -1.62%"
+    assert sum(result for _, result in page.context["chart"]["days"]) == pytest.approx(-16.20)
     tables = {title: {row["name"]: row["net"] for row in rows} for title, rows in page.context["tables"]}
     assert tables["By bot"] == {"By hand": "▲ +5.50", "Grid": "▼ -21.70"}
+    assert tables["By magic"] == {"0": "▲ +5.50", "7": "▼ -21.70"}
     assert tables["By symbol"] == {"EURUSD": "▼ -21.70", "XAUUSD": "▲ +5.50"}
     assert page.context["chart"]["points"][-1][1] == 983.8
     assert [year for year, *_ in page.context["years"]] == [2026]
@@ -126,6 +130,6 @@ def test_ten_thousand_trades_take_a_bounded_number_of_queries(desk: Desk, django
     )  # fmt: skip
     client = client_of(desk.ada)
     client.get(URL)
-    with django_assert_max_num_queries(26):
+    with django_assert_max_num_queries(32):
         page = client.get(URL)
     assert len(page.context["chart"]["points"]) <= 4_000

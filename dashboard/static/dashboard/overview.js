@@ -7,6 +7,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const EVENTS_SHOWN = 10;
   const APPEND_MS = 5000;
   const POINTS_MAX = 600;
+  // Below it brokers begin to warn (margin calls are at 100 % as a rule)
+  const LEVEL_LOW = 150;
   const COLOURS = ["#2563eb", "#f59e0b", "#0d9488", "#db2777", "#7c3aed", "#65a30d", "#0891b2", "#dc2626"];
   const holder = by("live-data");
   if (!holder) return;
@@ -52,6 +54,10 @@ document.addEventListener("DOMContentLoaded", () => {
     const positions = (account) => account.positions;
     counted("kpi-positions", sum(accounts.filter((account) => !isPaper(account)), positions), sum(accounts.filter(isPaper), positions));
     counted("kpi-cycles", store.cyclesTotal - store.cyclesPaper, store.cyclesPaper);
+    const levels = accounts.filter((account) => account.margin > 0 && account.margin_level).map((account) => account.margin_level);
+    const lowest = levels.length ? Math.min(...levels) : null;
+    tick(by("kpi-level"), lowest, lowest === null ? Show.NOTHING : Math.round(lowest).toLocaleString("en-US") + " %");
+    by("kpi-level").classList.toggle("desk-loss", lowest !== null && lowest < LEVEL_LOW);
     const wanted = accounts.filter((account) => account.desired_state !== "stopped");
     const lag = wanted.length === 0 ? null : Math.max(...wanted.map((account) => Desk.ageOf(account)));
     text(by("kpi-lag"), lag === null ? "Stopped" : Show.age(lag));

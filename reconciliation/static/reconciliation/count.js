@@ -15,6 +15,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const found = await answer.json();
       badge.textContent = found.open;
       badge.hidden = found.open === 0;
+      for (const total of document.querySelectorAll("[data-divergences-total]")) total.textContent = found.open;
       badge.title = `${found.open} waiting, ${found.critical} critical`;
     } catch {
       badge.title = "The count can't be read now";
