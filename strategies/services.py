@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models import Q
 from pydantic import ValidationError as ParamsError
 
 from accounts.models import DesiredState, Symbol, TradingAccount, User
@@ -21,8 +22,8 @@ from strategies.selectors import active_bots, differences, next_magic
 
 STATE_CHANGED = "state_changed"
 NOTE_LENGTH_MAX = 200
-# Any constant: one number for everyone who counts the active bots
-MAX_BOTS_LOCK = 0x626F7473
+# Any constant: one number for everyone who looks which bots are active before one more is
+ACTIVE_BOTS_LOCK = 0x626F7473
 
 
 class ChangedMeanwhile(ValidationError):
@@ -58,8 +59,7 @@ def room_for_one_more(but: int | None = None) -> None:
     Raises:
         ValidationError: There is no room.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [MAX_BOTS_LOCK])
+    _lock_active_bots()
     others = active_bots() if but is None else active_bots().exclude(pk=but)
     active = others.count()
     if active >= settings.MAX_BOTS:
@@ -67,6 +67,32 @@ def room_for_one_more(but: int | None = None) -> None:
             f"{active} bots are running or paused and MAX_BOTS is {settings.MAX_BOTS}: "
             "stop one first, or raise MAX_BOTS.",
             code="max_bots",
+        )
+
+
+def _lock_active_bots() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ACTIVE_BOTS_LOCK])
+
+
+def _refuse_rivals(bot: Bot, symbols: Sequence[str]) -> None:
+    """Refuse a second bot on a symbol where all positions of a symbol are one: each would trade the other's legs.
+
+    Raises:
+        ValidationError: Another bot that is not stopped, or has open cycles, names one of the symbols.
+    """
+    if not bot.account.merges_positions:
+        return
+    _lock_active_bots()
+    at_work = ~Q(desired_state=DesiredState.STOPPED) | Q(cycles__status="open")
+    others = Bot.objects.filter(at_work, account_id=bot.account_id, symbols__overlap=list(symbols)).exclude(pk=bot.pk)
+    rival = others.order_by("name").first()
+    if rival is not None:
+        shared = ", ".join(name for name in symbols if name in rival.symbols)
+        raise ValidationError(
+            f"{rival.name} trades {shared}, and {bot.account} nets: it has one position a symbol. Stop that bot and "
+            f"close its cycles first, or take {shared} out of the symbols of one of them.",
+            code="symbols",
         )
 
 
@@ -224,7 +250,8 @@ def set_bot_state(*, bot: Bot, state: str, at: datetime, by: User | None = None,
     """Say whether a bot shall run, hold back entries or stop, and ask the engine to look; tell if that is new.
 
     Raises:
-        ValidationError: There is no such state, no configuration to run with, or no room under MAX_BOTS.
+        ValidationError: There is no such state, no configuration to run with, no room under MAX_BOTS, or another bot
+            at work on one of its symbols of an account that nets.
     """
     if state not in DesiredState.values:
         raise ValidationError(f"{state!r} is no state; known: {', '.join(DesiredState.values)}", code="state")
@@ -239,6 +266,7 @@ def set_bot_state(*, bot: Bot, state: str, at: datetime, by: User | None = None,
         validated(_strategy(locked.strategy), locked.config.values)
     if before == DesiredState.STOPPED:
         room_for_one_more(but=locked.pk)
+        _refuse_rivals(locked, locked.symbols)
     Bot.objects.filter(pk=bot.pk).update(desired_state=state)
     bot.desired_state = state
     record_change(
@@ -273,7 +301,8 @@ def change_bot(
     Tells if anything changed.
 
     Raises:
-        ValidationError: A field does not hold, or a symbol is taken away while the bot is not stopped.
+        ValidationError: A field does not hold, a symbol is taken away while the bot is not stopped, or it is at work
+            on an account that nets and another bot at work names one of the symbols.
     """
     locked = Bot.objects.select_for_update(of=("self",)).get(pk=bot.pk)
     kept = locked.symbols if symbols is None else symbol_list(symbols)
@@ -290,6 +319,8 @@ def change_bot(
         raise ValidationError(f"Stop the bot before you take {', '.join(gone)} away from it.", code="symbols")
     if not changed:
         return False
+    if locked.desired_state != DesiredState.STOPPED:
+        _refuse_rivals(locked, kept)
     for field, value in changed.items():
         setattr(locked, field, value)
         setattr(bot, field, value)

@@ -9,6 +9,7 @@ from events.models import Event
 from orders.models import Order, OrderIntent
 from reconciliation.models import Divergence
 from risk.selectors import standing_blocks
+from strategies.models import Bot
 from tests.world import World
 
 SELLS: dict[str, Any] = {
@@ -133,7 +134,9 @@ def test_both_legs_close_as_the_one_position_that_they_are(netting: World) -> No
 def test_nothing_joins_the_position_of_another_cycle(netting: World) -> None:
     netting.bot("One", entry_cooldown=86400, target_profit=1000.0)
     netting.run(3)
-    netting.bot("Two", entry_cooldown=86400, target_profit=1000.0)
+    # A bot at work elsewhere is not asked for when the account turns out to net
+    two = netting.bot("Two", symbols=("USDJPY",), entry_cooldown=86400, target_profit=1000.0, max_cycles=1)
+    Bot.objects.filter(pk=two.pk).update(symbols=["EURUSD"])
     netting.run(3)
     refused = OrderIntent.objects.order_by("id")[1]
     assert refused.state == "refused"

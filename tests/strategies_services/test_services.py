@@ -11,6 +11,7 @@ from django.db import connection
 
 from accounts.models import Symbol, TradingAccount, User
 from accounts.services import create_account
+from cycles.models import Cycle
 from events.models import Command, Event
 from strategies import registry, services
 from strategies.models import MAGIC_MAX, Bot
@@ -150,6 +151,31 @@ def test_max_bots_counts_the_bots_that_are_not_stopped(account: TradingAccount, 
     services.set_bot_state(bot=bots[1], state="running", at=AT)
     services.set_bot_state(bot=bots[0], state="stopped", at=AT)
     assert services.set_bot_state(bot=bots[2], state="running", at=AT)
+
+
+def test_an_account_that_nets_has_one_bot_at_work_a_symbol(db: None) -> None:
+    account = create_account(name="Net", login=1001, server="Sim-Demo", at=AT, margin_mode="netting")
+    one, two = make(account, "One", symbols=["EURUSD", "USDJPY"]), make(account, "Two", symbols=["EURUSD"])
+    services.set_bot_state(bot=one, state="paused", at=AT)
+    with pytest.raises(ValidationError, match="One trades EURUSD, and Net nets"):
+        services.set_bot_state(bot=two, state="running", at=AT)
+    assert services.change_bot(bot=two, symbols=["GBPUSD"], at=AT)
+    assert services.set_bot_state(bot=two, state="running", at=AT)
+    with pytest.raises(ValidationError, match="One trades USDJPY"):
+        services.change_bot(bot=two, symbols=["GBPUSD", "USDJPY"], at=AT)
+    services.set_bot_state(bot=one, state="stopped", at=AT)
+    cycle = Cycle.objects.create(
+        account=account, bot=one, config=one.config, symbol="USDJPY", number=1, side="buy", status="open", opened_at=AT
+    )
+    with pytest.raises(ValidationError, match="One trades USDJPY"):
+        services.change_bot(bot=two, symbols=["GBPUSD", "USDJPY"], at=AT)
+    cycle.delete()
+    assert services.change_bot(bot=two, symbols=["GBPUSD", "USDJPY"], at=AT)
+
+
+def test_an_account_that_hedges_has_as_many_as_wanted(account: TradingAccount) -> None:
+    for name in ("One", "Two"):
+        assert services.set_bot_state(bot=make(account, name), state="running", at=AT)
 
 
 def test_a_bot_in_use_keeps_its_symbols(account: TradingAccount) -> None:
