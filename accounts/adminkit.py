@@ -31,6 +31,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 from accounts.admincells import Labelled
 from accounts.adminmenus import switched_off
 from accounts.models import User
+from accounts.numberfields import STRICT_FORMFIELDS
 from accounts.permissions import RoleName, accounts_of, can, can_anywhere, is_superuser
 from accounts.validation import plain_text
 from core.clock import Clock, SystemClock
@@ -256,9 +257,9 @@ class DeskAdmin(CleanQueries, _ModelAdmin[M]):
 
     account_path: str | None = "account"
     edit_role: RoleName = "manager"
-    list_per_page = 50
-    show_full_result_count = False
+    list_per_page, show_full_result_count = 50, False
     list_filter_submit = compressed_fields = warn_unsaved_form = True
+    formfield_overrides = STRICT_FORMFIELDS
     actions_detail: Sequence[str] = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:

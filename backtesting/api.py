@@ -26,10 +26,9 @@ from backtesting import services
 from backtesting.domain import BALANCE_MAX, BALANCE_MIN, LEVERAGE_MAX, SEED_MAX, SPREAD_PIPS_MAX, Asked
 from backtesting.models import Backtest, ParityReport
 from backtesting.selectors import config_of
-from strategies.models import Bot
+from strategies.models import VERSION_MAX, Bot
 
 OBJECT = {"type": "object", "additionalProperties": True}
-VERSION_MAX = 1_000_000
 
 
 class BacktestSerializer(serializers.ModelSerializer[Backtest]):

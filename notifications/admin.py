@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 from accounts.admincells import NOTHING, STATES, link, moment
 from accounts.adminkit import CLOCK, DialogForm, FactAdmin, display, person, post_dialog
 from accounts.models import TradingAccount
+from accounts.numberfields import StrictIntegerField
 from accounts.permissions import accounts_of, can_anywhere, is_superuser
 from events.models import Level
 from notifications.models import Delivery, Target, TargetKind
@@ -47,7 +48,7 @@ class TargetDialog(DialogForm):
     )
     quiet_from = forms.TimeField(required=False, widget=CLOCK_TIME, help_text="Quiet hours begin, UTC.")
     quiet_until = forms.TimeField(required=False, widget=CLOCK_TIME, help_text="Quiet hours end, UTC.")
-    digest_minutes = forms.IntegerField(
+    digest_minutes = StrictIntegerField(
         initial=0, validators=[MinValueValidator(0), MaxValueValidator(1440)], widget=UnfoldAdminIntegerFieldWidget,
         help_text="News of so many minutes come as one message. 0: each at once.",
     )  # fmt: skip

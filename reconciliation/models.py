@@ -10,6 +10,8 @@ from cycles.models import Cycle
 from orders.models import Order, OrderIntent
 from reconciliation import domain
 
+PIPS_MAX, MONEY_MAX = 100_000.0, 1e9
+
 
 class KindChoice(models.TextChoices):
     ENTRY = domain.Kind.ENTRY, "Entry slippage"
@@ -231,8 +233,8 @@ class PolicyRule(models.Model):
         return f"{self.get_kind_display()}: {self.get_policy_display()}"
 
 
-def _share() -> list[MinValueValidator | MaxValueValidator]:
-    return [MinValueValidator(0.0), MaxValueValidator(1.0)]
+def _up_to(most: float) -> list[MinValueValidator | MaxValueValidator]:
+    return [MinValueValidator(0.0), MaxValueValidator(most)]
 
 
 class ThresholdRule(models.Model):
@@ -242,12 +244,12 @@ class ThresholdRule(models.Model):
         TradingAccount, on_delete=models.CASCADE, null=True, blank=True, related_name="+", help_text="Empty: all."
     )
     symbol = models.CharField(max_length=29, blank=True, help_text="Empty: all symbols.")
-    entry_pips = models.FloatField(default=5.0, validators=[MinValueValidator(0.0)])
-    volume_share = models.FloatField(default=0.10, validators=_share(), help_text="0.1 is 10 %.")
-    stops_pips = models.FloatField(default=10.0, validators=[MinValueValidator(0.0)])
-    money = models.FloatField(default=0.01, validators=[MinValueValidator(0.0)], help_text="Account currency.")
-    match_volume_share = models.FloatField(default=0.05, validators=_share(), help_text="Only for suggestions.")
-    match_pips = models.FloatField(default=2.0, validators=[MinValueValidator(0.0)], help_text="Only for suggestions.")
+    entry_pips = models.FloatField(default=5.0, validators=_up_to(PIPS_MAX))
+    volume_share = models.FloatField(default=0.10, validators=_up_to(1.0), help_text="0.1 is 10 %.")
+    stops_pips = models.FloatField(default=10.0, validators=_up_to(PIPS_MAX))
+    money = models.FloatField(default=0.01, validators=_up_to(MONEY_MAX), help_text="Account currency.")
+    match_volume_share = models.FloatField(default=0.05, validators=_up_to(1.0), help_text="Only for suggestions.")
+    match_pips = models.FloatField(default=2.0, validators=_up_to(PIPS_MAX), help_text="Only for suggestions.")
 
     class Meta:
         ordering = ("account", "symbol")

@@ -21,6 +21,7 @@ from accounts.adminkit import (
     post_dialog,
     scoped,
 )
+from accounts.numberfields import StrictDecimalField, StrictFloatField
 from accounts.permissions import can
 from core.ids import SystemIds
 from signals.models import Signal, SignalSource
@@ -38,26 +39,28 @@ SIDES = {"buy": "▲ buy", "sell": "▼ sell", "close": "■ close"}
 class SourceDialog(DialogForm):
     bot = forms.CharField(max_length=120, widget=UnfoldAdminTextInputWidget, help_text="Name of the bot it trades.")
     name = forms.CharField(max_length=60, widget=UnfoldAdminTextInputWidget, help_text="What sends: TradingView, …")
-    volume = forms.DecimalField(
+    volume = StrictDecimalField(
+        min_value=0,
         max_digits=14,
         decimal_places=4,
         widget=UnfoldAdminDecimalFieldWidget,
         help_text="Lots, if an alert says none.",
     )
-    volume_max = forms.DecimalField(
+    volume_max = StrictDecimalField(
+        min_value=0,
         max_digits=14,
         decimal_places=4,
         widget=UnfoldAdminDecimalFieldWidget,
         help_text="Lots no alert may exceed.",
     )
-    max_age_seconds = forms.FloatField(
+    max_age_seconds = StrictFloatField(
         initial=30,
         min_value=1,
         max_value=3600,
         widget=UnfoldAdminDecimalFieldWidget,
         help_text="No older ones.",
     )
-    approval_seconds = forms.FloatField(
+    approval_seconds = StrictFloatField(
         required=False, min_value=5, max_value=86_400, widget=UnfoldAdminDecimalFieldWidget,
         help_text="A person approves each alert within so many seconds. Blank: nobody has to.",
     )  # fmt: skip

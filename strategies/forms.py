@@ -1,19 +1,16 @@
 """Django forms generated from a strategy's parameters: groups, units, help, strict numbers, field errors."""
 
-import math
 import re
 from types import NoneType, UnionType
 from typing import Any, Literal, Protocol, Union, get_args, get_origin
 
 from django import forms
-from django.core.exceptions import ValidationError
 from pydantic import ValidationError as ParamsError
 from pydantic.fields import FieldInfo
 
+from accounts.numberfields import StrictFloatField, StrictIntegerField
 from strategies.params import StrategyParams
 
-NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,10})?\Z", re.ASCII)
-INTEGER = re.compile(r"[+-]?\d{1,15}\Z", re.ASCII)
 NAMED = re.compile(r"^(?:Value error, )?((?:\w+)(?: and \w+)*): (.+)$", re.DOTALL)
 
 
@@ -22,27 +19,6 @@ class HasParams(Protocol):
 
     @property
     def params(self) -> type[StrategyParams]: ...
-
-
-class StrictFloatField(forms.FloatField):
-    """Plain decimal numbers only: no exponent, underscore, thousands separator, other digits, NaN or infinity."""
-
-    def to_python(self, value: Any) -> Any:
-        if isinstance(value, str) and value.strip() and not NUMBER.match(value.strip()):
-            raise ValidationError("Enter a number like 12 or 0.5.", code="invalid")
-        number = super().to_python(value)
-        if number is not None and not math.isfinite(number):
-            raise ValidationError("Enter a finite number.", code="invalid")
-        return None if number is None else number + 0.0
-
-
-class StrictIntegerField(forms.IntegerField):
-    """Plain whole numbers only."""
-
-    def to_python(self, value: Any) -> int | None:
-        if isinstance(value, str) and value.strip() and not INTEGER.match(value.strip()):
-            raise ValidationError("Enter a whole number like 5.", code="invalid")
-        return super().to_python(value)
 
 
 class ParamsForm(forms.Form):

@@ -14,6 +14,8 @@ from accounts.models import NAME, DesiredState, RestartPolicy, TradingAccount
 from accounts.validation import number
 
 MAGIC_MAX = 2**53 - 1
+# Of a configuration that a person may name
+VERSION_MAX = 1_000_000
 
 
 class Bot(models.Model):

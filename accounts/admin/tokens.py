@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 from accounts.admincells import NOTHING, STATES, moment
 from accounts.adminkit import CLOCK, DialogForm, FactAdmin, display, person, post_dialog
 from accounts.models import ApiRequest, ApiToken
+from accounts.numberfields import StrictIntegerField
 from accounts.permissions import can_anywhere, is_superuser
 from accounts.tokens import create_token, revoke_token
 from core.ids import SystemIds
@@ -21,7 +22,7 @@ from core.ids import SystemIds
 class TokenDialog(DialogForm):
     name = forms.CharField(max_length=60, widget=UnfoldAdminTextInputWidget, help_text="What the token is for.")
     scope = forms.ChoiceField(choices=ApiToken.Scope.choices, widget=UnfoldAdminSelectWidget)
-    days = forms.IntegerField(
+    days = StrictIntegerField(
         initial=90,
         validators=[MinValueValidator(1), MaxValueValidator(366)],
         widget=UnfoldAdminIntegerFieldWidget,

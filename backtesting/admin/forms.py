@@ -13,10 +13,10 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from accounts.numberfields import StrictFloatField, StrictIntegerField
 from backtesting.domain import BALANCE_MAX, BALANCE_MIN, LEVERAGE_MAX, SEED_MAX, SPREAD_PIPS_MAX, Asked
 from backtesting.selectors import config_of
-from strategies.forms import StrictFloatField, StrictIntegerField
-from strategies.models import Bot, BotConfig
+from strategies.models import VERSION_MAX, Bot, BotConfig
 
 PRICES = (("recorded", "Recorded M1 candles"), ("model", "Made by the price model, from a seed"))
 
@@ -38,7 +38,7 @@ class BacktestForm(forms.Form):
     version = StrictIntegerField(
         required=False,
         min_value=1,
-        max_value=1_000_000,
+        max_value=VERSION_MAX,
         widget=UnfoldAdminIntegerFieldWidget(attrs={"placeholder": "the one in use"}),
         help_text="Version of its configuration. Leave blank for the one in use.",
     )

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django import forms
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from accounts.adminkit import DialogForm, reason_field
+from accounts.numberfields import StrictDecimalField
 from accounts.selectors import digits_of
 from orders.models import AccountMarks, Order
 
@@ -37,8 +37,8 @@ def price_of(order: Order) -> float | None:
 class StopsDialog(DialogForm):
     """Asks for both stops; they start as they are."""
 
-    sl = forms.DecimalField(label="Stop loss", min_value=0, max_digits=18, widget=UnfoldAdminDecimalFieldWidget)
-    tp = forms.DecimalField(label="Take profit", min_value=0, max_digits=18, widget=UnfoldAdminDecimalFieldWidget)
+    sl = StrictDecimalField(label="Stop loss", min_value=0, max_digits=18, widget=UnfoldAdminDecimalFieldWidget)
+    tp = StrictDecimalField(label="Take profit", min_value=0, max_digits=18, widget=UnfoldAdminDecimalFieldWidget)
     reason = reason_field("Reason")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

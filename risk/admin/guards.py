@@ -18,6 +18,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget
 from accounts.admincells import amount, label, moment, money, table
 from accounts.adminkit import CLOCK, FactAdmin, ScopedRelatedFilter, display, person
 from accounts.models import TradingAccount
+from accounts.numberfields import StrictIntegerField
 from accounts.permissions import accounts_of, can, is_superuser
 from risk.domain.settings import GuardSettings
 from risk.domain.whatif import what_if
@@ -38,7 +39,7 @@ REPLAY_DAYS, REPLAY_DAYS_MAX = 30, 90
 class ReplayForm(forms.Form):
     """Asks over how many of the last days the limits are tried; empty: 30."""
 
-    days = forms.IntegerField(
+    days = StrictIntegerField(
         label="Days of history", min_value=1, max_value=REPLAY_DAYS_MAX, required=False,
         widget=UnfoldAdminIntegerFieldWidget, help_text=f"For “What if?” alone: 1 to {REPLAY_DAYS_MAX}.",
     )  # fmt: skip

@@ -12,6 +12,7 @@ from unfold.widgets import (
 
 from accounts.adminkit import DeskModelForm, ReasonDialog
 from accounts.models import TradingAccount
+from accounts.numberfields import StrictIntegerField
 from accounts.validation import symbol_list
 from strategies import registry
 from strategies.models import MAGIC_MAX, Bot
@@ -57,7 +58,7 @@ class BotForm(DeskModelForm[Bot]):
     symbols = SymbolsField(
         max_length=SYMBOLS_TEXT_MAX, help_text="Separated by commas. The bot trades each one on its own."
     )
-    magic = forms.IntegerField(
+    magic = StrictIntegerField(
         required=False,
         min_value=1,
         max_value=MAGIC_MAX,

@@ -19,12 +19,13 @@ from unfold.widgets import (
 )
 
 from accounts.adminkit import CLOCK, person
+from accounts.numberfields import StrictIntegerField
 from accounts.validation import plain_text
 from strategies import registry, services
 from strategies.admin.versions import said
 from strategies.configfile import SIZE_MAX, as_yaml, fitting, read_yaml
 from strategies.forms import ParamsForm, config_form, fieldsets
-from strategies.models import Bot
+from strategies.models import VERSION_MAX, Bot
 from strategies.selectors import differences, versions_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class VersionForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "why this changes"}),
         help_text="Kept with the version.",
     )
-    seen_version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
+    seen_version = StrictIntegerField(widget=forms.HiddenInput, min_value=0, max_value=VERSION_MAX)
 
 
 def styled(form: forms.Form) -> None:

@@ -11,8 +11,9 @@ from unfold.contrib.filters.admin import RangeDateTimeFilter
 
 from accounts.admincells import moment
 from accounts.adminkit import CLOCK, DialogForm, FactAdmin, ScopedRelatedFilter, display, person, post_dialog
+from accounts.numberfields import StrictIntegerField
 from strategies import services
-from strategies.models import BotConfig
+from strategies.models import VERSION_MAX, BotConfig
 from strategies.selectors import Change, differences
 
 
@@ -30,7 +31,7 @@ def said(change: Change) -> str:
 class RevertDialog(DialogForm):
     """Remembers which version was current when the dialog was opened."""
 
-    seen_version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
+    seen_version = StrictIntegerField(widget=forms.HiddenInput, min_value=0, max_value=VERSION_MAX)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

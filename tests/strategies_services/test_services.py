@@ -164,6 +164,7 @@ def test_an_account_that_nets_has_one_bot_at_work_a_symbol(db: None) -> None:
     with pytest.raises(ValidationError, match="One trades USDJPY"):
         services.change_bot(bot=two, symbols=["GBPUSD", "USDJPY"], at=AT)
     services.set_bot_state(bot=one, state="stopped", at=AT)
+    assert one.config is not None
     cycle = Cycle.objects.create(
         account=account, bot=one, config=one.config, symbol="USDJPY", number=1, side="buy", status="open", opened_at=AT
     )
