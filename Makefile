@@ -35,8 +35,9 @@ browser:  # Chromium for the browser tests, where this user may install it
 soak-simulator: install  ## Run 10,000 random accounts of each margin mode through the simulated broker (hours)
 	@SIMULATOR_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/brokers/simulator/test_machine.py $(ARGS)
 
-soak-backtest: install  ## Compare backtests with the whole engine on 200 markets (an hour)
-	@BACKTEST_SEEDS=50 $(BIN)/python -m pytest -q tests/backtesting/test_engine.py $(ARGS)
+soak-backtest: install  ## Compare backtests with the whole engine on 1,000 markets, and guards on 2,000
+	@BACKTEST_SEEDS=1000 GUARDED_MARKETS=2000 $(BIN)/python -m pytest -q tests/backtesting/test_engine.py \
+	  tests/backtesting/test_guards.py $(ARGS)
 
 soak-netting: install  ## Run 10,000 random histories through the virtual-position ledger
 	NETTING_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/brokers/test_netting.py

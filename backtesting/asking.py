@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backtesting.desk import Desk, Reply
+from backtesting.domain import BOT
+from backtesting.guarding import ReplayGuards
 from backtesting.history import Charts, Signals
 from brokers.domain import AccountState, MarginMode, Side
 from brokers.simulator.books import sign
@@ -33,7 +35,6 @@ ACTIONS_MAX = 20
 MINUTE, DAY = 60.0, 86_400.0
 # A strategy that still acts after so many questions at one tick is asked again at the next
 ROUNDS_MAX = 60
-BOT = 1
 
 Review = Callable[[Ask, Standing], Approved | Vetoed]
 
@@ -59,6 +60,7 @@ class Asker:
     interval: timedelta
     review: Review = review
     limits: GuardSettings = field(default_factory=GuardSettings)
+    guards: ReplayGuards | None = None
     asked: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     _refusals: dict[str, tuple[int, datetime]] = field(default_factory=dict)
@@ -85,9 +87,10 @@ class Asker:
         quote = self.desk.quote(symbol)
         if quote is None:
             return None
+        blocks, spread_max = ((), None) if self.guards is None else (self.guards.blocks, self.guards.spread_max(symbol))
         return Standing(
-            quote.at, self._account(), quote, self.desk.spec(symbol), (), guarded_at=quote.at, settings=self.limits,
-            load=self._load(),
+            quote.at, self._account(), quote, self.desk.spec(symbol), blocks, guarded_at=quote.at, settings=self.limits,
+            load=self._load(), spread_max=spread_max,
         )  # fmt: skip
 
     def _load(self) -> Load:

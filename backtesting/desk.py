@@ -1,8 +1,9 @@
 """The books of a backtest: cycles and legs as the engine keeps them, and requests that go to the simulated broker."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from backtesting.domain import CycleRecord, LegRecord
@@ -21,6 +22,7 @@ from brokers.domain import (
 from brokers.mt5 import parse, requests
 from brokers.mt5.retcodes import Verdict, meaning_of
 from brokers.simulator import rows
+from brokers.simulator.books import BUY
 from brokers.simulator.exchange import Exchange
 from brokers.simulator.memory import MemoryState
 from brokers.simulator.requests import handle
@@ -62,6 +64,8 @@ class Desk:
         self._entries: list[float] = []
         self._specs: dict[str, tuple[float, SymbolSpec]] = {}
         self._filling: dict[str, int] = {}
+        self._requests: list[tuple[datetime, bool]] = []
+        self._closed: list[tuple[float, float]] = []
 
     # What there is
 
@@ -79,6 +83,28 @@ class Desk:
     def entries_since(self, at: float) -> int:
         """Count the orders that were sent to enter, market and resting ones, after a time."""
         return len(self._entries) - bisect_right(self._entries, at)
+
+    def entry_times(self, at: float) -> tuple[datetime, ...]:
+        """Return when the entries after a time were sent."""
+        return tuple(moment(one) for one in self._entries[bisect_right(self._entries, at) :])
+
+    @property
+    def requests_sent(self) -> int:
+        """How many requests were sent."""
+        return len(self._requests)
+
+    def requests_since(self, at: float) -> tuple[tuple[datetime, bool], ...]:
+        """Return (time, worked) of the requests from a time on, oldest first."""
+        return tuple(self._requests[bisect_left(self._requests, moment(at), key=itemgetter(0)) :])
+
+    def closed_since(self, at: float) -> float:
+        """Return the net of the legs that were closed from a time on."""
+        return sum(net for _, net in self._closed[bisect_left(self._closed, at, key=itemgetter(0)) :])
+
+    def leg_of(self, identifier: int) -> tuple[int, LegRecord] | None:
+        """Return the leg of a position, or of a resting order, with the number of its cycle."""
+        known = self._legs.get(identifier)
+        return None if known is None else (known[0].number, known[1])
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the price of this moment; None before the first."""
@@ -153,6 +179,7 @@ class Desk:
         leg.reason = REASONS.get(deal.reason, "other")
         if leg.ticket not in self.state.positions:
             leg.state = "closed"
+            self._closed.append((deal.at, leg.net))
             self.stop_outs += leg.reason == "stop_out"
 
     def _complete(self, cycle: CycleRecord) -> None:
@@ -204,11 +231,32 @@ class Desk:
         self.sync()
         return reply
 
+    def close_whole(self, identifier: int) -> Reply:
+        """Close a position, or take a resting order back, whoever asked for it."""
+        position, resting = self.state.positions.get(identifier), self.state.orders.get(identifier)
+        if resting is not None:
+            return self._send(CancelOrder(resting.symbol, resting.ticket, resting.magic))[0]
+        assert position is not None
+        side = Side.BUY if position.type == BUY else Side.SELL
+        return self._send(ClosePosition(position.symbol, side, position.volume, position.ticket, position.magic, ""))[0]
+
+    def end_cycle_of(self, identifier: int, why: str) -> None:
+        """Let the cycle of a leg take no more of them."""
+        known = self._legs.get(identifier)
+        if known is not None and known[0].status == "open":
+            known[0].status, known[0].reason = "closing", why
+
     def change_stops(self, leg: Leg, symbol: str, sl: float, tp: float) -> Reply:
         """Set both stops of a leg."""
         return self._send(ChangeStops(symbol, leg.ticket, sl, tp, MAGIC))[0]
 
     def _send(self, request: Request) -> tuple[Reply, int]:
+        """Let the broker carry a request out, and remember whether it did."""
+        reply, ticket = self._answer(request)
+        self._requests.append((self.exchange.clock.now(), not reply.code))
+        return reply, ticket
+
+    def _answer(self, request: Request) -> tuple[Reply, int]:
         """Check and build a request as the gateway does, and let the broker carry it out."""
         spec, quote = self.spec(request.symbol), self.quote(request.symbol)
         if quote is None:

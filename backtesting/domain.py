@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brokers.simulator.account import AccountSpec, SymbolSetup
+from risk.domain.calendar import NewsItem
 from risk.domain.settings import GuardSettings
 
 Floats = NDArray[np.float64]
@@ -19,6 +20,8 @@ BALANCE_MIN, BALANCE_MAX = 0.01, 1e12
 LEVERAGE_MAX = 10_000
 SPREAD_PIPS_MAX = 1_000.0
 MODEL_SPAN_MAX = timedelta(days=370)
+# The one bot of a backtest
+BOT = 1
 
 
 class BacktestError(ValueError):
@@ -31,7 +34,10 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be replayed: a strategy with its values, on an account with its symbols and its guards' limits."""
+    """What is to be replayed: a strategy with its values, on an account with its symbols and its guards' limits.
+
+    `news` is the calendar that guards know. `peak` is the clean peak that the account begins with, where it has one.
+    """
 
     strategy: str
     values: Mapping[str, Any]
@@ -39,6 +45,8 @@ class Plan:
     setups: tuple[SymbolSetup, ...]
     interval_seconds: float = 1.0
     limits: GuardSettings = field(default_factory=GuardSettings)
+    news: tuple[NewsItem, ...] = ()
+    peak: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,19 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardStep:
+    """What a guard did: forbade entries (tier 2, exits only), counted down, closed (tier 3), or ended it."""
+
+    at: float
+    guard: str
+    level: str
+    subject: str
+    phase: str
+    tier: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Everything that a replay leaves behind. `exposed_seconds` is how long anything was open.
 
@@ -179,6 +200,7 @@ class Result:
     looked: int
     stop_outs: int
     refused: Mapping[str, int]
+    guards: tuple[GuardStep, ...] = ()
 
     @property
     def legs(self) -> tuple[LegRecord, ...]:

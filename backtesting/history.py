@@ -1,9 +1,11 @@
 """The prices of a backtest: ticks of each symbol, what charts would show of them, and a hash that names them."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from marketdata.quotes import CANDLE_SECONDS, CANDLES_KEPT
 
 MICRO = 1e6
 LATE_SECONDS = 1.0
+T = TypeVar("T")
 KINDS = {kind.label: int(kind) for kind in Kind}
 
 
@@ -105,6 +108,7 @@ class History:
     ticks: Mapping[str, Ticks]
     stream: Stream
     charts: Mapping[str, Charts]
+    _memory: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, ticks: Mapping[str, Ticks], *, begin: float = -np.inf, end: float = np.inf) -> "History":
@@ -121,6 +125,19 @@ class History:
 
     def __len__(self) -> int:
         return len(self.stream)
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """Return when the first tick came, and the last."""
+        begin, end = (datetime.fromtimestamp(float(self.stream.at[n]), UTC) for n in (0, -1))
+        return begin, end
+
+    def remembered(self, what: str, make: Callable[[], T]) -> T:
+        """Return what follows from these prices alone, made at the first use: a search replays them many times."""
+        if what not in self._memory:
+            self._memory[what] = make()
+        found: T = self._memory[what]
+        return found
 
     def outline(self, pieces: int) -> dict[str, Prices]:
         """Return what charts show of the bids: low, high and last of equal pieces of time, of each symbol."""

@@ -1,8 +1,8 @@
 """Replay a strategy over ticks, jumping from one tick that could do something to the next.
 
 The simulated broker works off the ticks in between with its own rules; the strategy is asked where one of its watches
-fires, where the broker did something, and at its midnights. With `every_tick` it is asked at each tick, which must come
-to the same.
+fires, where the broker or a guard did something, and at its midnights. With `every_tick` it is asked at each tick,
+which must come to the same.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import numpy as np
 from backtesting.asking import Asker, Instance, Review
 from backtesting.desk import Desk
 from backtesting.domain import BUCKETS, BacktestError, Curve, CycleRecord, Plan, Result
+from backtesting.guarding import ReplayGuards
 from backtesting.history import History
 from brokers.simulator.exchange import Exchange
 from brokers.simulator.feed import FeedSpec, TickPrices
@@ -104,10 +105,14 @@ class Replay:
         feeds = {name: TickPrices(ticks) for name, ticks in history.ticks.items()}
         self.exchange = Exchange(self.state, self.clock, feeds=feeds, every_tick=every_tick)
         self.desk = Desk(self.exchange, self.state)
+        self.guards = ReplayGuards(
+            plan.limits, self.desk, self.exchange, history, plan.news, every_tick=every_tick, peak=plan.peak
+        )
         strategy = registry.get(plan.strategy)
         self.asker = Asker(
             strategy, strategy.params.model_validate(dict(plan.values)), self.exchange, self.desk,
             dict(history.charts), timedelta(seconds=plan.interval_seconds), review, plan.limits,
+            self.guards,
         )  # fmt: skip
         self.instances = [Instance(name) for name in names]
         self.places = {name: n for n, name in enumerate(names)}
@@ -137,11 +142,20 @@ class Replay:
         return self._result()
 
     def _look(self, at: float) -> None:
-        """Let the broker work up to a tick, and ask the strategy there."""
+        """Let the broker work up to a tick, ask the strategy, then let guards act; at the start they come first."""
         self.clock.at = at
         self.looked += 1
         self.exchange.advance()
         self.desk.sync()
+        is_due = self.guards.is_due(at)
+        if is_due:
+            self.guards.judge()
+        if self.looked > 1:
+            self._ask()
+        if (is_due and self.guards.act()) or self.looked == 1:
+            self._ask()
+
+    def _ask(self) -> None:
         for instance in self.instances:
             self.asker.ask(instance)
 
@@ -181,7 +195,11 @@ class Replay:
         tracks: list[list[float]] = []
         places: list[int] = []
         others: list[list[float]] = []
-        until = self.exchange.next_edge()
+        readings = self.guards.aim()
+        until = min(self.exchange.next_edge(), self.guards.next_due())
+        for symbol, track in self.guards.tracks():
+            others.append(track)
+            places.append(-1 - self.places[symbol])
         for place, instance in enumerate(self.instances):
             view, rows = instance.view, {}
             if view is None:
@@ -216,7 +234,7 @@ class Replay:
             until = 0.0
         lookout = Lookout(
             touches, broker.exposures, broker.worth.copy(), broker.cash, broker.floor,
-            np.array(tracks + others).reshape(-1, LOWEST + 1), np.array(symbols, np.int64), self.path,
+            np.array(tracks + others).reshape(-1, LOWEST + 1), np.array(symbols, np.int64), self.path, readings,
         )  # fmt: skip
         return lookout, cycles, until
 
@@ -262,6 +280,7 @@ class Replay:
             looked=self.looked,
             stop_outs=self.desk.stop_outs,
             refused=dict(sorted(self.asker.refused.items())),
+            guards=tuple(self.guards.steps),
         )
 
 

@@ -12,12 +12,12 @@ from accounts.models import User
 from backtesting.domain import Asked, BacktestError, Cancelled, Plan
 from backtesting.models import Backtest
 from backtesting.replay import Replay
-from backtesting.report import plain
+from backtesting.report import guards_said, plain
 from backtesting.sources import Source, from_candles, from_model
 from brokers.simulator.account import AccountSpec
 from core.clock import Clock
 from marketdata.selectors import candle_store
-from risk.selectors import current_config
+from risk.selectors import current_config, news_between
 from strategies.models import Bot, BotConfig
 
 LOGIN, SERVER = 1, "Backtest"
@@ -47,6 +47,7 @@ def plan_for(bot: Bot, strategy: str, values: dict[str, Any], source: Source, ac
         setups=source.setups,
         interval_seconds=bot.interval_seconds,
         limits=current_config(bot.account_id),
+        news=news_between(*source.history.span),
     )
 
 
@@ -123,6 +124,7 @@ def described(plan: Plan) -> dict[str, Any]:
         "account": account,
         "symbols": [asdict(setup) for setup in plan.setups],
         "limits": plan.limits.model_dump(mode="json"),
+        "news": len(plan.news),
     }
 
 
@@ -169,5 +171,6 @@ def about(backtest: Backtest) -> dict[str, Any]:
         "Account": f"{account['balance']:,.2f} {account['currency']}, leverage {account['leverage']}",
         "Parameters": backtest.plan["values"],
         "Refused": result.get("refused", {}),
+        "Guards": guards_said(result.get("guards", ())),
         "Asked": f"{result.get('asked', 0):,} times at {result.get('looked', 0):,} ticks",
     }

@@ -21,10 +21,8 @@ from orders.selectors import intents_under_way
 from orders.sending import send_intent
 from orders.services import AlreadyDecided, Proposal, plan_intent
 from risk.domain import Ask, Vetoed, review_exit
-from risk.domain.exposure import largest_risk_first
+from risk.domain.exposure import CLOSES_PER_PASS, largest_risk_first
 from risk.domain.readings import Held
-
-CLOSES_PER_PASS = 20
 
 
 @dataclass(frozen=True, slots=True)

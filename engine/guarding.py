@@ -20,13 +20,13 @@ from orders.gate import Gate, LeaseLost, fenced
 from orders.manager import OrdersManager, OrdersPass
 from orders.models import IntentKind, IntentState, OrderIntent
 from risk import selectors
-from risk.domain.alarms import Alarm, follow
+from risk.domain.alarms import concerned, follow
 from risk.domain.brokertime import broker_wall, in_forex_week
 from risk.domain.calendar import NewsItem
 from risk.domain.exposure import currency_exposure, value_per_lot
-from risk.domain.guards import evaluate, marked_by, spread_limit
+from risk.domain.guards import evaluate, spread_limit
 from risk.domain.peak import CENT_NOISE, Reading
-from risk.domain.readings import Finding, Held, Level, MarketSeen, Seen, Tier, Worth
+from risk.domain.readings import Finding, Held, MarketSeen, Seen, Worth
 from risk.domain.review import Load
 from risk.domain.settings import GuardSettings
 from risk.models import DayStart, EquityPeak, KillSwitch
@@ -323,7 +323,7 @@ class Guards:
         for key in {**rows, **found}:
             row, finding = rows.get(key), found.get(key)
             before = as_alarm(row) if row is not None else None
-            about = self._about(before, finding, seen.positions, resting)
+            about = concerned(before, finding, (*seen.positions, *resting), foreign=self.settings.close_foreign)
             after = follow(before, finding, self.settings, seen.now, left=len(about))
             if after is None:
                 continue
@@ -341,18 +341,6 @@ class Guards:
                     if switch.bot_id in (None, held.bot_id):
                         marks.setdefault(held.identifier, (held, "kill switch"))
         return _marked(marks, last)
-
-    def _about(
-        self, alarm: Alarm | None, finding: Finding | None, positions: Sequence[Held], resting: Sequence[Held]
-    ) -> list[Held]:
-        """Return what is open of what an alarm is about; positions made by hand only where the settings say so."""
-        if finding is None and alarm is not None:
-            finding = Finding(alarm.guard, alarm.level, alarm.subject, Tier.CLOSE, 0.0, 0.0, "", alarm.bot_id)
-        if finding is None:
-            return []
-        whole = finding.level in (Level.ACCOUNT, Level.PORTFOLIO)
-        ours = [h for h in (*positions, *resting) if h.order_id is not None or (whole and self.settings.close_foreign)]
-        return [h for h in ours if marked_by(finding, h)]
 
     def _trouble(self) -> str:
         """Return why the last close was refused."""

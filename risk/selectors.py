@@ -242,7 +242,12 @@ def portfolio_drawdown(account_id: int) -> float | None:
 
 def news_around(now: datetime) -> tuple[NewsItem, ...]:
     """Return the calendar's events of a day before and after."""
-    rows = NewsEvent.objects.filter(at__range=(now - NEWS_AROUND, now + NEWS_AROUND))
+    return news_between(now, now)
+
+
+def news_between(begin: datetime, end: datetime) -> tuple[NewsItem, ...]:
+    """Return the calendar's events of a period, and of a day before and after it."""
+    rows = NewsEvent.objects.filter(at__range=(begin - NEWS_AROUND, end + NEWS_AROUND))
     return tuple(NewsItem(*row) for row in rows.values_list("at", "currency", "impact", "title"))
 
 

@@ -1,9 +1,10 @@
 """A small world to trade in: people, an account, a simulated broker on scripted prices, a virtual clock, a session."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from accounts import services as account_services
@@ -28,6 +29,8 @@ from strategies.services import create_bot, set_bot_state
 START = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
 BID, ASK = 1.10000, 1.10010
 SPREAD = ASK - BID
+# Ticks as (seconds after the start, bid, ask)
+Script = Sequence[tuple[float, float, float]]
 # Ten pips of distance and of profit, one order a side, nothing that depends on the hour
 VALUES: dict[str, Any] = {"lot_size": 0.1, "distance": 10.0, "target_profit": 10.0, "direction": "buy", "max_cycles": 1}
 
@@ -38,9 +41,11 @@ class World:
     def __init__(
         self, folder: Path, *, balance: float = 10_000.0, past: Sequence[tuple[float, float]] = (), depth: float = 0.0,
         is_netting: bool = False, others: Sequence[tuple[SymbolSetup, float]] = (),
+        markets: Mapping[SymbolSetup, Script] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         """Make the world; `past` are (seconds before the start, bid) of ticks that came before it, `depth` usual lots
-        at each price of EURUSD (0: the broker shows none), `others` symbols whose price stands still."""
+        at each price of EURUSD (0: the broker shows none), `others` symbols whose price stands still, `markets` symbols
+        whose prices are all said beforehand."""
         self.clock = VirtualClock(START)
         self.ids = SeededIds(7)
         self.ada, self.ben, self.cem = (
@@ -51,12 +56,13 @@ class World:
         before = [(-seconds, bid, round(bid + SPREAD, 5)) for seconds, bid in past]
         script = {"EURUSD": [*sorted(before), (0.0, BID, ASK)]}
         script |= {one.name: [(0.0, bid, bid)] for one, bid in others}
+        script |= {one.name: list(ticks) for one, ticks in markets.items()}
         mode = NETTING if is_netting else HEDGING
         spec = AccountSpec(
             1001, "pw", "Sim-Server", balance=balance, server_clock="ny+7", margin_mode=mode, investor="look only"
         )
         symbols = [replace(one, depth_lots=depth) if one.name == "EURUSD" else one for one in demo_symbols()]
-        symbols += [one for one, _ in others]
+        symbols += [*(one for one, _ in others), *markets]
         create_account(self.state_file, spec, symbols, FeedSpec.script(script, anchor=START), clock=self.clock)
         self.account: TradingAccount = account_services.create_account(
             name="Sim", login=1001, server="Sim-Server", password="pw",

@@ -2,7 +2,7 @@
 
 from backtesting.report.charts import compared_svg, drawdown_svg, equity_svg, price_svg
 from backtesting.report.page import document, html
-from backtesting.report.values import CYCLES_SHOWN, figure_rows, months_of, plain, shown, text_of
+from backtesting.report.values import CYCLES_SHOWN, figure_rows, guards_said, months_of, plain, shown, text_of
 
 __all__ = [
     "CYCLES_SHOWN",
@@ -11,6 +11,7 @@ __all__ = [
     "drawdown_svg",
     "equity_svg",
     "figure_rows",
+    "guards_said",
     "html",
     "months_of",
     "plain",

@@ -2,15 +2,21 @@
 
 import json
 import math
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from backtesting.domain import Result
 from backtesting.figures import DEFINITIONS, figures_of, monthly
 
 CYCLES_SHOWN = 500
+# What a step of a guard comes to, by its phase
+STEPS = {
+    "standing": "allowed exits only", "countdown": "counted down", "closing": "closed", "closed": "kept closed",
+    "ended": "ended",
+}  # fmt: skip
 PRICE_DIGITS = 8
 LABELS = (
     ("net", "Net", "money"), ("net_share", "Net, of the start", "share"), ("floating", "Floating at the end", "money"),
@@ -38,6 +44,7 @@ def plain(result: Result) -> dict[str, Any]:
         "asked": result.asked,
         "looked": result.looked,
         "refused": dict(result.refused),
+        "guards": [asdict(step) for step in result.guards],
         "figures": {name: _tidy(value) for name, value in asdict(figures_of(result)).items()},
         "monthly": monthly(result.cycles),
         "cycles": [
@@ -90,6 +97,23 @@ def months_of(monthly: Mapping[str, float]) -> list[tuple[int, list[float | None
     for month, net in monthly.items():
         years[int(month[:4])][int(month[5:]) - 1] = net
     return [(year, nets, round(sum(net or 0.0 for net in nets), 2)) for year, nets in sorted(years.items())]
+
+
+def guards_said(steps: Sequence[Mapping[str, Any]]) -> str:
+    """Say in words what guards did: how often each step was taken, and since when the account was closed."""
+    if not steps:
+        return "none found anything to forbid or to close"
+    counts = Counter(f"{step['guard'].replace('_', ' ')} {STEPS[step['phase']]}" for step in steps)
+    said = ", ".join(f"{step} {count}×" for step, count in counts.items())
+    ends = [s for s in steps if s["phase"] == "closed" and s["level"] in ("bot", "account", "portfolio")]
+    if not ends:
+        return said
+    first = ends[0]
+    at = datetime.fromtimestamp(first["at"], UTC)
+    return (
+        f"{said}. Closed by the {first['guard'].replace('_', ' ')} guard at {at:%Y-%m-%d %H:%M:%S} UTC "
+        f"({first['text']}), and to the end: nobody re-arms in a backtest"
+    )
 
 
 def text_of(value: Any) -> str:

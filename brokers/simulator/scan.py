@@ -30,6 +30,12 @@ BIDS, ASKS, CONSTANT, SLACK = range(4)
 UPPER, LOWER, ARMED, LOCK, HIGHEST, LOWEST = range(3, 9)
 # Places of `Path.figures`
 PEAK, DRAWDOWN, DRAWDOWN_SHARE, WORST, BUCKET, EDGE, WIDTH = range(7)
+# Places of `Lookout.readings`, once a second: the clean peak with the readings in a row above it, when the next is due
+# and the last was, equity then and the time before, what a reading must stay within, whether one did not, and cents
+# by which the rounding of profits may matter; then the last readings above the peak
+CLEAN, NEEDED, ABOVE, DUE, READ_AT, LAST, BEFORE, FALL, LEAST, MOST, PASSED, CENTS, RING = range(13)
+# As in `risk.domain.peak`: what is no rise
+CENT_NOISE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +105,15 @@ class Path:
 NO_TRACKS = np.empty((0, 9))
 NO_SYMBOLS = np.empty(0, np.int64)
 NO_PATH = Path(np.empty(0), np.empty((0, 3)))
+NO_READINGS = np.empty(0)
 
 
 @dataclass(slots=True)
 class Lookout:
     """Everything a scan watches. `cash` is balance and credit; at or below `floor` of equity the broker steps in.
 
-    `worth` holds what each symbol's positions are worth at its last price, and is moved on by the scan.
+    `worth` holds what each symbol's positions are worth at its last price, and is moved on by the scan. `readings` is
+    what guards follow: one a second, at its first moment; the scan raises their peak and says when one passed a limit.
     """
 
     touches: Floats
@@ -116,6 +124,7 @@ class Lookout:
     tracks: Floats = field(default_factory=lambda: NO_TRACKS)
     track_symbols: Indices = field(default_factory=lambda: NO_SYMBOLS)
     path: Path = field(default_factory=lambda: NO_PATH)
+    readings: Floats = field(default_factory=lambda: NO_READINGS)
 
     @classmethod
     def nothing(cls, symbols: int, cash: float) -> "Lookout":
@@ -144,6 +153,7 @@ def next_look(stream: Stream, first: int, last: int, lookout: Lookout) -> int:
             stream.at, stream.symbol, stream.bid, stream.ask, first, last,
             lookout.touches, lookout.exposures, lookout.worth, lookout.cash, lookout.floor,
             lookout.tracks, lookout.track_symbols, lookout.path.figures, lookout.path.curve,
+            lookout.readings,
         )
     )  # fmt: skip
 
@@ -160,11 +170,12 @@ def compiled() -> Callable[..., int]:
 def _find(
     at: Floats, symbol: NDArray[np.int16], bid: Floats, ask: Floats, first: int, last: int,
     touches: Floats, exposures: Floats, worth: Floats, cash: float, floor: float,
-    tracks: Floats, track_symbols: Indices, figures: Floats, curve: Floats,
+    tracks: Floats, track_symbols: Indices, figures: Floats, curve: Floats, readings: Floats,
 ) -> int:  # fmt: skip
     """Look at each tick. Plain loops and numbers only: numba compiles this as it stands."""
     keeps_path = len(figures) > 0
-    needs_equity = keeps_path or floor > -NEVER
+    reads = len(readings) > 0
+    needs_equity = keeps_path or reads or floor > -NEVER
     one_symbol = len(worth) == 1
     for i in range(first, last):
         s = symbol[i]
@@ -188,6 +199,25 @@ def _find(
                     lowest += worth[k] - exposures[k, 3] * abs(worth[k])
             if lowest <= floor:
                 fired = True
+            # A reading is of a whole moment: the last of the ticks that share its time
+            if reads and at[i] >= readings[3] and (i + 1 == len(at) or at[i + 1] != at[i]):
+                # One a second, so what stood since the last one counts for each second without a tick
+                needed, stood = int(readings[1]), int(np.floor(at[i]) - np.floor(readings[4])) - 1
+                for n in range(-min(stood, needed), 1):
+                    value = equity if n == 0 else readings[5]
+                    if value <= readings[0] + CENT_NOISE:
+                        readings[2] = 0.0
+                    else:
+                        readings[12 + int(readings[2]) % needed] = value
+                        readings[2] += 1.0
+                        if readings[2] >= needed:
+                            readings[0] = readings[12 : 12 + needed].min()
+                readings[3], readings[4] = np.floor(at[i]) + 1.0, at[i]
+                readings[6], readings[5] = readings[5], equity
+                low, high = lowest - readings[11], 2 * equity - lowest + readings[11]
+                if low < readings[0] * (1.0 - readings[7]) or low < readings[8] or high >= readings[9]:
+                    readings[10] = 1.0
+                    fired = True
             if keeps_path:
                 figures[0] = max(figures[0], equity)
                 fall = figures[0] - equity

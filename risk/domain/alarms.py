@@ -12,11 +12,13 @@ STANDING ─► COUNTDOWN ─► CLOSING ─► CLOSED          ▼
 A countdown goes on when the figure recovers: a guard that hovers at its limit would never act. Only a person stops it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from risk.domain.readings import Finding, Level, Tier
+from risk.domain.guards import marked_by
+from risk.domain.readings import Finding, Held, Level, Tier
 from risk.domain.settings import GuardSettings
 
 CALM = timedelta(seconds=10)
@@ -82,6 +84,19 @@ def follow(
         case Phase.CLOSED:
             return replace(alarm, phase=Phase.CLOSING) if left else alarm
     raise ValueError(f"an alarm has no phase {alarm.phase}")
+
+
+def concerned(alarm: Alarm | None, finding: Finding | None, held: Iterable[Held], *, foreign: bool) -> list[Held]:
+    """Return what is held of what an alarm is about; what nobody's books know goes with a whole account, if `foreign`.
+
+    An alarm whose guard finds nothing any more is still about the same.
+    """
+    if finding is None and alarm is not None:
+        finding = Finding(alarm.guard, alarm.level, alarm.subject, Tier.CLOSE, 0.0, 0.0, "", alarm.bot_id)
+    if finding is None:
+        return []
+    whole = finding.level in (Level.ACCOUNT, Level.PORTFOLIO)
+    return [h for h in held if (h.order_id is not None or (whole and foreign)) and marked_by(finding, h)]
 
 
 def _raised(finding: Finding, settings: GuardSettings, now: datetime) -> Alarm:

@@ -1,6 +1,6 @@
 """The broker's day: its midnight by a named zone with its summer time, or by the offset that the terminal shows."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -30,6 +30,14 @@ def broker_wall(at: datetime, zone: str, measured: timedelta | None) -> datetime
 def broker_day(at: datetime, zone: str, measured: timedelta | None) -> date:
     """Return the date at the broker."""
     return broker_wall(at, zone, measured).date()
+
+
+def next_midnight(at: datetime, zone: str, measured: timedelta | None) -> datetime:
+    """Return when the broker's next day begins, in UTC; a change of its summer time in between counts."""
+    wall = broker_wall(at, zone, measured)
+    midnight = datetime.combine(wall.date() + timedelta(days=1), time())
+    guess = at + (midnight - wall)
+    return guess + (midnight - broker_wall(guess, zone, measured))
 
 
 def in_forex_week(at: datetime) -> bool:

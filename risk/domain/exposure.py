@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from brokers.domain import Quote, SymbolSpec
 from risk.domain.readings import Held, MarketSeen
 
+CLOSES_PER_PASS = 20
+
 
 def notional(lots: float, quote: Quote, spec: SymbolSpec) -> float:
     """Return what lots of a symbol are worth in account currency: price times value of a price unit."""

@@ -10,9 +10,11 @@ from backtesting.domain import Plan, Result
 from backtesting.history import History
 from brokers.simulator.account import AccountSpec, SymbolSetup
 from brokers.simulator.scan import Ticks
+from risk.domain.settings import GuardSettings
 
 START = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
 EURUSD = SymbolSetup("EURUSD")
+OPEN = GuardSettings()
 GRID: dict[str, Any] = {"lot_size": 0.1, "distance": 6.0, "target_profit": 8.0, "max_cycles": 3, "entry_cooldown": 30.0}
 
 
@@ -28,8 +30,10 @@ def history(seed: int, count: int = 400, **market: float) -> History:
     return History.of({"EURUSD": walk(seed, count, **market)})
 
 
-def plan(strategy: str = "cycle-trader", *, balance: float = 10_000.0, **values: Any) -> Plan:
-    return Plan(strategy, values, AccountSpec(1, "pw", "Sim", balance=balance), (EURUSD,))
+def plan(
+    strategy: str = "cycle-trader", *, balance: float = 10_000.0, limits: GuardSettings = OPEN, **values: Any
+) -> Plan:
+    return Plan(strategy, values, AccountSpec(1, "pw", "Sim", balance=balance), (EURUSD,), limits=limits)
 
 
 def traded(result: Result) -> list[Mapping[str, Any]]:

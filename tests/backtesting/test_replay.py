@@ -13,6 +13,7 @@ from backtesting.replay import Replay
 from brokers.simulator.account import NETTING, SymbolSetup
 from brokers.simulator.scan import Ticks
 from risk.domain import Approved, Ask, Standing, Vetoed, review
+from risk.domain.settings import GuardSettings
 from strategies.domain import EVERY_TICK, Decision, OpenCycle, View
 from strategies.registry import get
 from tests.backtesting.markets import GRID, START, history, plan, traded, walk
@@ -72,7 +73,10 @@ def test_these_markets_hold_targets_levels_stops_and_stop_outs() -> None:
 
 
 def test_jumping_is_stopped_out_where_looking_at_every_tick_is() -> None:
-    asked_for = plan(balance=100.0, **PLANS["grid"] | {"lot_size": 0.05, "target_profit": 500.0, "direction": "sell"})
+    # Guards would close before the broker does
+    unguarded = GuardSettings(drawdown_close=None, drawdown_reduce=None, daily_reduce=None, margin_reduce=None)
+    values = PLANS["grid"] | {"lot_size": 0.05, "target_profit": 500.0, "direction": "sell"}
+    asked_for = plan(balance=100.0, limits=unguarded, **values)
     jumping, every = (Replay(asked_for, history(5, 600, pips=8.0), every_tick=e).run() for e in (False, True))
     assert jumping.stop_outs == every.stop_outs > 0
     assert traded(jumping) == traded(every)
