@@ -11,6 +11,7 @@ terminal that looks at a few ticks a second neither imports nor compiles anythin
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import FunctionType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -163,8 +164,32 @@ def compiled() -> Callable[..., int]:
     """Return the compiled scan; the first use on a machine compiles it, later ones load it from the cache."""
     from numba import njit
 
-    made: Callable[..., int] = njit(cache=True, nogil=True)(_find)
+    # What it calls has to be compiled, too
+    names = {**globals(), "_read": njit(cache=True, nogil=True)(_read)}
+    made: Callable[..., int] = njit(cache=True, nogil=True)(FunctionType(_find.__code__, names))
     return made
+
+
+def _read(readings: Floats, at: float, equity: float, slack: float) -> bool:
+    """Take one reading, raise the clean peak as `risk.domain.peak.advance` does, and tell whether it passed a limit."""
+    # One a second, so what stood since the last one counts for each second without a tick
+    needed, stood = int(readings[1]), int(np.floor(at) - np.floor(readings[4])) - 1
+    for n in range(-min(stood, needed), 1):
+        value = equity if n == 0 else readings[5]
+        if value <= readings[0] + CENT_NOISE:
+            readings[2] = 0.0
+        else:
+            readings[12 + int(readings[2]) % needed] = value
+            readings[2] += 1.0
+            if readings[2] >= needed:
+                readings[0] = readings[12 : 12 + needed].min()
+    readings[3], readings[4] = np.floor(at) + 1.0, at
+    readings[6], readings[5] = readings[5], equity
+    low, high = equity - slack - readings[11], equity + slack + readings[11]
+    passed = low < readings[0] * (1.0 - readings[7]) or low < readings[8] or high >= readings[9]
+    if passed:
+        readings[10] = 1.0
+    return bool(passed)
 
 
 def _find(
@@ -180,13 +205,8 @@ def _find(
     for i in range(first, last):
         s = symbol[i]
         b, a = bid[i], ask[i]
-        fired = (
-            b <= touches[s, 0]
-            or b >= touches[s, 1]
-            or a <= touches[s, 2]
-            or a >= touches[s, 3]
-            or a - b <= touches[s, 4]
-        )
+        fired = b <= touches[s, 0] or b >= touches[s, 1] or a - b <= touches[s, 4]
+        fired = fired or a <= touches[s, 2] or a >= touches[s, 3]
         if needs_equity:
             worth[s] = exposures[s, 0] * b + exposures[s, 1] * a + exposures[s, 2]
             if one_symbol:
@@ -201,23 +221,7 @@ def _find(
                 fired = True
             # A reading is of a whole moment: the last of the ticks that share its time
             if reads and at[i] >= readings[3] and (i + 1 == len(at) or at[i + 1] != at[i]):
-                # One a second, so what stood since the last one counts for each second without a tick
-                needed, stood = int(readings[1]), int(np.floor(at[i]) - np.floor(readings[4])) - 1
-                for n in range(-min(stood, needed), 1):
-                    value = equity if n == 0 else readings[5]
-                    if value <= readings[0] + CENT_NOISE:
-                        readings[2] = 0.0
-                    else:
-                        readings[12 + int(readings[2]) % needed] = value
-                        readings[2] += 1.0
-                        if readings[2] >= needed:
-                            readings[0] = readings[12 : 12 + needed].min()
-                readings[3], readings[4] = np.floor(at[i]) + 1.0, at[i]
-                readings[6], readings[5] = readings[5], equity
-                low, high = lowest - readings[11], 2 * equity - lowest + readings[11]
-                if low < readings[0] * (1.0 - readings[7]) or low < readings[8] or high >= readings[9]:
-                    readings[10] = 1.0
-                    fired = True
+                fired = _read(readings, at[i], equity, equity - lowest) or fired
             if keeps_path:
                 figures[0] = max(figures[0], equity)
                 fall = figures[0] - equity
