@@ -7,8 +7,9 @@ import numpy as np
 
 from brokers.candles import Candles, from_ticks
 from brokers.domain import Candle
+from brokers.facts import positive
 from brokers.gateway import ReadError
-from brokers.mt5.parse import positive, server_time
+from brokers.mt5.parse import server_time
 from brokers.mt5.server_clock import ServerClock
 
 MINUTES = {m: m for m in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)} | {

@@ -22,6 +22,7 @@ from brokers.domain import (
     Request,
     SymbolSpec,
 )
+from brokers.facts import number
 from brokers.gateway import Capabilities, ClockOffset, ConnectError, Permit, ReadError, SymbolError
 from brokers.mt5 import candles as candle_reads
 from brokers.mt5 import parse
@@ -307,7 +308,7 @@ class Mt5Account:
         match meaning.verdict:
             case Verdict.DONE | Verdict.PARTIAL | Verdict.PLACED:
                 filled = float(result.volume) if meaning.verdict is not Verdict.PLACED and result.deal else 0.0
-                price = parse.number(result.price, "price")
+                price = number(result.price, "price")
                 return Accepted(
                     int(result.order), int(result.deal), filled, price, code, meaning.verdict is Verdict.PARTIAL, text
                 )

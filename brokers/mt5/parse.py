@@ -1,11 +1,11 @@
 """Turn the module's structs into frozen facts; what does not parse is a ReadError, never a guess."""
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from brokers import facts
 from brokers.domain import (
     AccountState,
     Deal,
@@ -22,14 +22,11 @@ from brokers.domain import (
     Side,
     SymbolSpec,
 )
+from brokers.facts import AMOUNT_MAX, number, positive, text, ticket, whole
 from brokers.gateway import ReadError
 from brokers.mt5.server_clock import ServerClock
 
 T = TypeVar("T")
-TICKET_MAX = 2**63 - 1
-# Beyond any account's worth; what is larger is damage, and no column holds it
-AMOUNT_MAX = 1e12
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 TIME_MAX = 4_102_444_800  # 2100-01-01
 
 MARGIN_MODES = {0: MarginMode.NETTING, 1: MarginMode.EXCHANGE, 2: MarginMode.HEDGING}
@@ -67,51 +64,7 @@ DEAL_ENTRIES = {0: DealEntry.IN, 1: DealEntry.OUT, 2: DealEntry.INOUT, 3: DealEn
 
 def guarded(what: str, parse: Callable[..., T], *args: Any) -> T:
     """Run a parser; whatever goes wrong in it is a ReadError that says what could not be read."""
-    try:
-        return parse(*args)
-    except ReadError:
-        raise
-    except (AttributeError, TypeError, ValueError, KeyError, OverflowError, IndexError) as problem:
-        raise ReadError(
-            f"The terminal's {what} can't be read: {problem}.", "Update the terminal and the module."
-        ) from None
-
-
-def number(value: Any, name: str) -> float:
-    """Return a finite float of an amount that an account can have. Raises ReadError."""
-    result = float(value)
-    if not -AMOUNT_MAX < result < AMOUNT_MAX:
-        raise ReadError(f"{name} is {result}.")
-    return result
-
-
-def whole(value: Any, name: str) -> int:
-    """Return an integer of 64 bits. Raises ReadError."""
-    result = int(value)
-    if not -TICKET_MAX <= result <= TICKET_MAX:
-        raise ReadError(f"{name} is {result}.")
-    return result
-
-
-def text(value: Any) -> str:
-    """Return a broker's text without what no database keeps: NUL and halves of characters become U+FFFD."""
-    return UNSTORABLE.sub("\ufffd", str(value))
-
-
-def positive(value: Any, name: str) -> float:
-    """Return a finite float above zero. Raises ReadError."""
-    result = number(value, name)
-    if result <= 0:
-        raise ReadError(f"{name} is {result}.")
-    return result
-
-
-def ticket(value: Any, name: str = "ticket") -> int:
-    """Return a ticket in 1…2^63-1. Raises ReadError."""
-    result = int(value)
-    if not 0 < result <= TICKET_MAX:
-        raise ReadError(f"{name} is {result}.")
-    return result
+    return facts.guarded(f"The terminal's {what}", "Update the terminal and the module.", parse, *args)
 
 
 def server_time(seconds: Any, clock: ServerClock) -> datetime:

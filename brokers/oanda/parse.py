@@ -1,11 +1,11 @@
 """Turn OANDA's answers into frozen facts; numbers are texts there, units are signed, times are UTC."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from brokers import facts
 from brokers.domain import (
     AccountState,
     Candle,
@@ -23,6 +23,7 @@ from brokers.domain import (
     Side,
     SymbolSpec,
 )
+from brokers.facts import text
 from brokers.gateway import ReadError
 
 T = TypeVar("T")
@@ -55,20 +56,17 @@ class Mark:
 
 def guarded(what: str, parse: Callable[..., T], *args: Any) -> T:
     """Run a parser; whatever goes wrong in it is a ReadError that says what could not be read."""
-    try:
-        return parse(*args)
-    except ReadError:
-        raise
-    except (AttributeError, TypeError, ValueError, KeyError, OverflowError, IndexError) as problem:
-        raise ReadError(f"OANDA's {what} can't be read: {type(problem).__name__} {problem}.") from None
+    return facts.guarded(f"OANDA's {what}", "", parse, *args)
 
 
 def number(value: Any) -> float:
-    """Return a finite float. Raises ReadError."""
-    result = float(value)
-    if not math.isfinite(result):
-        raise ReadError(f"a figure of OANDA is {value}.")
-    return result
+    """Return a finite float of an amount that an account can have. Raises ReadError."""
+    return facts.number(value, "a figure of OANDA")
+
+
+def ticket(value: Any) -> int:
+    """Return a number of an order, trade or transaction in 1…2^63-1. Raises ReadError."""
+    return facts.ticket(value, "a number of OANDA")
 
 
 def moment(text: str) -> datetime:
@@ -80,8 +78,8 @@ def moment(text: str) -> datetime:
 def mark(extensions: Row | None) -> Mark:
     """Read our mark; a trade without one, or with somebody else's, is nobody's."""
     given = extensions or {}
-    tag = str(given.get("tag", ""))
-    return Mark(int(tag) if tag.isdigit() and len(tag) < 19 else 0, str(given.get("comment", "")))
+    tag = text(given.get("tag", ""))
+    return Mark(int(tag) if tag.isdigit() and len(tag) < 19 else 0, text(given.get("comment", "")))
 
 
 def account(row: Row, login: int, server: str) -> AccountState:
@@ -90,15 +88,15 @@ def account(row: Row, login: int, server: str) -> AccountState:
     return AccountState(
         login=login,
         server=server,
-        currency=str(row["currency"]),
+        currency=text(row["currency"]),
         balance=number(row["balance"]),
         credit=0.0,
         profit=number(row["unrealizedPL"]),
         equity=equity,
         margin=margin,
         margin_free=number(row["marginAvailable"]),
-        margin_level=equity / margin * 100 if margin else 0.0,
-        leverage=round(1 / number(row["marginRate"])) if number(row.get("marginRate", 0)) else 0,
+        margin_level=number(equity / margin * 100) if margin else 0.0,
+        leverage=round(number(1 / number(row["marginRate"]))) if number(row.get("marginRate", 0)) else 0,
         margin_mode=MarginMode.HEDGING if row["hedgingEnabled"] else MarginMode.NETTING,
         demo=server != "live",
         trade_allowed=True,
@@ -113,7 +111,7 @@ def lot_units(instrument: Row) -> float:
 def symbol(row: Row, name: str, price: Row, conversion: float) -> SymbolSpec:
     """Parse an instrument; `conversion` is account currency per unit of its quote currency."""
     digits, units = int(row["displayPrecision"]), lot_units(row)
-    base, _, quote_currency = str(row["name"]).partition("_")
+    base, _, quote_currency = text(row["name"]).partition("_")
     step = max(LOT_STEP, 10.0 ** -int(row["tradeUnitsPrecision"]) / units)
     middle = (number(price["bids"][0]["price"]) + number(price["asks"][0]["price"])) / 2
     return SymbolSpec(
@@ -152,8 +150,8 @@ def position(row: Row, name: str, units_per_lot: float, stops: Mapping[str, Row]
     units, made = number(row["currentUnits"]), mark(row.get("clientExtensions"))
     sl, tp = (stops.get(str(row.get(key))) for key in ("stopLossOrderID", "takeProfitOrderID"))
     return Position(
-        identifier=int(row["id"]),
-        ticket=int(row["id"]),
+        identifier=ticket(row["id"]),
+        ticket=ticket(row["id"]),
         symbol=name,
         side=side_of(units),
         volume=round(abs(units) / units_per_lot, 8),
@@ -173,7 +171,7 @@ def pending(row: Row, name: str, units_per_lot: float) -> PendingOrder:
     """Parse a resting limit or stop order."""
     units, made = number(row["units"]), mark(row.get("clientExtensions"))
     return PendingOrder(
-        ticket=int(row["id"]),
+        ticket=ticket(row["id"]),
         symbol=name,
         side=side_of(units),
         kind=ORDER_KINDS[row["type"]],
@@ -192,8 +190,8 @@ def historic_order(row: Row, name: str, units_per_lot: float) -> HistoricOrder:
     units, made, state = number(row["units"]), mark(row.get("clientExtensions")), ORDER_STATES[row["state"]]
     lots = round(abs(units) / units_per_lot, 8)
     return HistoricOrder(
-        ticket=int(row["id"]),
-        position_id=int(row.get("tradeOpenedID") or 0),
+        ticket=ticket(row["id"]),
+        position_id=ticket(row["tradeOpenedID"]) if row.get("tradeOpenedID") else 0,
         symbol=name,
         side=side_of(units),
         kind=ORDER_KINDS[row["type"]],
@@ -218,12 +216,12 @@ def deals(row: Row, name: str, units_per_lot: float, marks: Mapping[int, Mark]) 
     at, reason = moment(row["time"]), REASONS.get(str(row.get("reason")))
     made = []
     for index, (entry, part) in enumerate(parts):
-        trade, units = int(part["tradeID"]), number(part["units"])
+        trade, units = ticket(part["tradeID"]), number(part["units"])
         whose = marks.get(trade, Mark())
         made.append(
             Deal(
-                ticket=int(row["id"]) * DEALS_PER_FILL + index,
-                order=int(row["orderID"]),
+                ticket=ticket(ticket(row["id"]) * DEALS_PER_FILL + index),
+                order=ticket(row["orderID"]),
                 position_id=trade,
                 symbol=name,
                 kind=DealKind.BUY if units > 0 else DealKind.SELL,
@@ -247,7 +245,7 @@ def money(row: Row) -> Deal:
     """Parse a movement of money that is no trade."""
     is_transfer = row["type"] == "TRANSFER_FUNDS"
     return Deal(
-        ticket=int(row["id"]) * DEALS_PER_FILL,
+        ticket=ticket(ticket(row["id"]) * DEALS_PER_FILL),
         order=0,
         position_id=0,
         symbol="",
@@ -261,7 +259,7 @@ def money(row: Row) -> Deal:
         commission=0.0,
         fee=0.0,
         magic=0,
-        comment=str(row.get("comment", "")),
+        comment=text(row.get("comment", "")),
         at=moment(row["time"]),
     )
 
@@ -275,6 +273,6 @@ def candle(row: Row, point: float) -> Candle:
         high=number(bid["h"]),
         low=number(bid["l"]),
         close=number(bid["c"]),
-        ticks=int(row["volume"]),
+        ticks=facts.whole(row["volume"], "a candle's volume"),
         spread_points=round((number(ask["c"]) - number(bid["c"])) / point),
     )
