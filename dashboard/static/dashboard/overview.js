@@ -29,9 +29,9 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   const isPaper = (account) => account.money === "paper";
-  const purse = (account) => account.currency + (isPaper(account) ? " PAPER" : "");
+  const purse = (account) => account.currency + (account.money === "live" ? "" : " " + account.money.toUpperCase());
 
-  /** Write one figure per currency: sums of different currencies mean nothing, and paper is nobody's money. */
+  /** Write one figure per currency: sums of different currencies mean nothing, and demo or paper is nobody's money. */
   function perCurrency(name, accounts, of, written, coloured) {
     const purses = [...new Set(accounts.map(purse))].sort();
     list(by(name), purses, (known) => known, () => make("div", "desk-kpi-line", make("span"), make("small", "desk-small")), (element, known) => {
