@@ -34,6 +34,7 @@ django.setup()
 
 from django.db import connection, connections
 
+from core.clock import SystemClock
 from events.bus import Bus
 from events.live import publish
 from tradingsite import postgres
@@ -90,10 +91,11 @@ async def ours(subscribers: int, messages: int, paced: int) -> dict[str, float]:
 
 def _publish(count: int, pause: float) -> None:
     """Commit messages, one transaction each, on a connection of the thread's own."""
+    clock = SystemClock()
     for _ in range(count):
         publish(ACCOUNT, "marks", {**DELTA, "sent": time.perf_counter()})
         if pause:
-            time.sleep(pause)
+            clock.sleep(pause)
     connections.close_all()
 
 
