@@ -13,6 +13,7 @@ from brokers.gateway import BrokerError, DepthSource
 from core.clock import Clock
 from core.numbers import adds_up
 from engine.closing import AutoClose, Marked
+from engine.selectors import silent_accounts
 from events.services import record
 from marketdata.quotes import Market
 from orders.domain import KnownOrder
@@ -151,6 +152,7 @@ class Guards:
             bot_realized=bots,
             cycle_bots=owners,
             portfolio_drawdown=selectors.portfolio_drawdown(self.account_id) if needs_portfolio else None,
+            portfolio_silent=silent_accounts(self.account_id) if needs_portfolio else (),
             requests=selectors.recent_requests(self.account_id, now),
             entries=entries,
             news=self._calendar(now),

@@ -6,10 +6,12 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Count
+from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from accounts.models import DesiredState, TradingAccount
 from accounts.permissions import Person, accounts_of, is_superuser
+from accounts.selectors import same_money
 from engine.domain import Component, Health, HostFigures, component_of, judge_host, worst
 from engine.models import EngineHost, EngineProcess, EngineState
 from engine.registry import SILENT_AFTER, live_runner_count
@@ -19,6 +21,13 @@ EVENTS_OVER = timedelta(minutes=1)
 HOST_SILENT_AFTER = timedelta(seconds=20)
 JOBS_WAITING_MANY = 100
 AVERAGED = ("avg_ms", "p95_ms")
+
+
+def silent_accounts(account_id: int) -> tuple[str, ...]:
+    """Name the accounts of the same money that hold positions while no engine has their lease: their equity is old."""
+    others = same_money(TradingAccount.objects.get(pk=account_id)).exclude(pk=account_id)
+    held = others.filter(marks__identifiers__len__gt=0).exclude(lease__expires_at__gt=Now())
+    return tuple(held.order_by("name").values_list("name", flat=True))
 
 
 def engine_status(user: Person | None, *, at: datetime, account_id: int | None = None) -> dict[str, Any]:

@@ -8,7 +8,10 @@ LEVELS = ("debug", "info", "warning", "error")
 URGENT = frozenset({"GUARD_COUNTDOWN", "GUARD_CLOSING"})
 # Waits before the second try and each further one; after the last, the message is given up
 BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60))
+# What is urgent is tried again within a countdown first, then like the others
+URGENT_BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4))
 TRIES_MAX = len(BACKOFF) + 1
+URGENT_TRIES_MAX = len(URGENT_BACKOFF) + TRIES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def due_at(wish: Wish, kind: str, at: datetime) -> datetime:
     return ends if ends > due else ends + timedelta(days=1)
 
 
-def next_try(tries: int, at: datetime) -> datetime | None:
+def next_try(tries: int, at: datetime, *, urgent: bool = False) -> datetime | None:
     """Return when to try again after `tries` failures; None when it is given up."""
-    return at + BACKOFF[tries - 1] if tries < TRIES_MAX else None
+    waits = (*URGENT_BACKOFF, *BACKOFF) if urgent else BACKOFF
+    return at + waits[tries - 1] if tries <= len(waits) else None

@@ -16,7 +16,7 @@ from accounts.permissions import can, is_superuser
 from core.clock import Clock, SystemClock
 from events.audit import name_of, record_change
 from events.models import Event, Level
-from notifications.domain import URGENT, due_at, next_try, wants
+from notifications.domain import URGENT, URGENT_BACKOFF, due_at, next_try, wants
 from notifications.models import Delivery, Target, TargetKind
 from notifications.sending import NotSent, check_address, send_webhook, send_words
 
@@ -132,17 +132,32 @@ def _is_repeated(row: Delivery) -> bool:
 
 
 def deliver_at_once(target_id: int) -> threading.Thread:
-    """Send what is due to a target from a thread of this process: no queue stands between. Returns the thread."""
+    """Send what is due to a target from a thread of this process: no queue stands between. Returns the thread.
+
+    It stays for as long as something urgent did not arrive and is to be tried again within seconds.
+    """
 
     def run() -> None:
         try:
             deliver(target_id, clock=CLOCK)
+            while (seconds := _urgent_in(target_id)) is not None:
+                CLOCK.sleep(seconds)
+                deliver(target_id, clock=CLOCK)
         finally:
             connection.close()
 
     thread = threading.Thread(target=run, daemon=True, name=f"alert {target_id}")
     thread.start()
     return thread
+
+
+def _urgent_in(target_id: int) -> float | None:
+    """Return in how many seconds an urgent message is tried again that failed lately; None of none."""
+    waiting = Delivery.objects.filter(
+        target_id=target_id, is_urgent=True, state=State.WAITING, tries__range=(1, len(URGENT_BACKOFF))
+    )
+    due = waiting.order_by("due_at").values_list("due_at", flat=True).first()
+    return None if due is None else max(0.0, (due - CLOCK.now()).total_seconds())
 
 
 def deliver(target_id: int, *, clock: Clock) -> str:
@@ -175,7 +190,7 @@ def send_again(*, delivery: Delivery, at: datetime) -> bool:
 
 def _put_back(rows: Sequence[Delivery], problem: str, at: datetime) -> None:
     for row in rows:
-        again = next_try(row.tries + 1, at)
+        again = next_try(row.tries + 1, at, urgent=row.is_urgent)
         Delivery.objects.filter(pk=row.pk, state=State.SENDING).update(
             state=State.GIVEN_UP if again is None else State.WAITING, due_at=again or row.due_at,
             tries=row.tries + 1, error=problem[:200], done_at=at if again is None else None,

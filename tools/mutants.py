@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 from tools.guardmutants import GUARD_MUTANTS
 from tools.mutant import Mutant
 from tools.papermutants import PAPER_MUTANTS
+from tools.replayguardmutants import REPLAY_GUARD_MUTANTS
 from tools.replaymutants import REPLAY_MUTANTS
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
@@ -222,6 +223,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *GUARD_MUTANTS,
     *PAPER_MUTANTS,
     *REPLAY_MUTANTS,
+    *REPLAY_GUARD_MUTANTS,
 )  # fmt: skip
 
 

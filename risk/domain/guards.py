@@ -111,7 +111,10 @@ def _part(
 
 
 def portfolio(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
-    """Watch all accounts of the same currency and the same kind of money together, against the sum of their peaks."""
+    """Watch all accounts of the same currency and the same kind of money together, against the sum of their peaks.
+
+    One that holds positions and that no engine looks at counts as it last stood, and allows exits only meanwhile.
+    """
     fall = seen.portfolio_drawdown
     if least_limit(settings, "portfolio") == math.inf:
         return
@@ -120,8 +123,11 @@ def portfolio(settings: GuardSettings, seen: Seen) -> Iterator[Finding]:
         yield Finding("portfolio", Level.PORTFOLIO, "", Tier.REDUCE, 0.0, 0.0, text)
         return
     tier, limit = tier_of(settings, "portfolio", fall)
+    text = f"all accounts together are {fall:.2f} % below the sum of their peaks"
+    if seen.portfolio_silent and tier < Tier.REDUCE:
+        silent = ", ".join(seen.portfolio_silent)
+        tier, text = Tier.REDUCE, f"{text}, as far as is known: no engine looks at the positions of {silent}"
     if tier:
-        text = f"all accounts together are {fall:.2f} % below the sum of their peaks"
         yield Finding("portfolio", Level.PORTFOLIO, "", tier, fall, limit, text, countdown=True)
 
 

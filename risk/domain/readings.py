@@ -90,7 +90,8 @@ class MarketSeen:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Everything the guards judge in one pass. `day_base` is what the account had at the broker's midnight, payments
-    since then included; `realized` the net of closed legs by cycle and by bot since the day began."""
+    since then included; `realized` the net of closed legs by cycle and by bot since the day began; `portfolio_silent`
+    the accounts of the portfolio that hold positions while no engine looks at them."""
 
     now: datetime
     worth: Worth
@@ -103,6 +104,7 @@ class Seen:
     bot_realized: Mapping[int, float] = field(default_factory=dict)
     cycle_bots: Mapping[int, int] = field(default_factory=dict)
     portfolio_drawdown: float | None = None
+    portfolio_silent: tuple[str, ...] = ()
     requests: tuple[tuple[datetime, bool], ...] = ()
     entries: tuple[datetime, ...] = ()
     news: tuple[NewsItem, ...] = ()

@@ -17,7 +17,7 @@ from accounts.models import User
 from core.clock import VirtualClock
 from events.services import record
 from notifications import sending, services
-from notifications.domain import TRIES_MAX
+from notifications.domain import TRIES_MAX, URGENT_TRIES_MAX
 from notifications.models import Delivery, Target
 from tests.admin.conftest import AT, Desk
 
@@ -175,6 +175,51 @@ def test_the_alert_before_an_automatic_closing_passes_no_queue(
     assert len(receiver.got) == 1
     assert OrmQ.objects.count() == queued
     assert Schedule.objects.filter(name="notifications", cluster="jobs").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_urgent_alert_that_fails_is_tried_again_within_the_countdown(
+    desk: Desk, receiver: Receiver, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once, started = services.deliver_at_once, list[threading.Thread]()
+    monkeypatch.setattr(services, "CLOCK", clock)
+    monkeypatch.setattr(services, "deliver_at_once", lambda pk: started.append(at_once(pk)))
+    target, _ = hook(desk, receiver)
+    receiver.mood = "fail"
+    heal = iter((False, False, True))
+    sleep = clock.sleep
+
+    def sleeping(seconds: float) -> None:
+        sleep(seconds)
+        receiver.mood = "take" if next(heal) else "fail"
+
+    monkeypatch.setattr(clock, "sleep", sleeping)
+    say(desk, "closes at 10:05", kind="GUARD_COUNTDOWN")
+    started[0].join(60)
+    assert states(target) == ["sent"]
+    assert len(receiver.got) == 4
+    assert clock.now() - AT == timedelta(seconds=7), "well before ten seconds are over"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_urgent_alert_that_never_arrives_waits_longer_and_ends_like_others(
+    desk: Desk, receiver: Receiver, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once, started = services.deliver_at_once, list[threading.Thread]()
+    monkeypatch.setattr(services, "CLOCK", clock)
+    monkeypatch.setattr(services, "deliver_at_once", lambda pk: started.append(at_once(pk)))
+    target, _ = hook(desk, receiver)
+    receiver.mood = "fail"
+    say(desk, "closes at 10:05", kind="GUARD_COUNTDOWN")
+    started[0].join(60)
+    assert not started[0].is_alive()
+    delivery = target.deliveries.get()
+    assert (delivery.state, delivery.tries) == ("waiting", 4)
+    assert delivery.due_at - clock.now() == timedelta(minutes=1)
+    for _ in range(URGENT_TRIES_MAX - 4):
+        clock.advance(3601)
+        services.sweep(clock=clock)
+    assert states(target) == ["given_up"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -68,6 +68,14 @@ FOUND: list[tuple[str, Seen, dict[str, Any], Tier, Level]] = [
     ("loss", replace(SEEN, bot_realized={3: -600.0}), {"bot_reduce": 5.0}, Tier.REDUCE, Level.BOT),
     ("portfolio", replace(SEEN, portfolio_drawdown=12.0), {"portfolio_close": 10.0}, Tier.CLOSE, Level.PORTFOLIO),
     ("portfolio", SEEN, {"portfolio_close": 10.0}, Tier.REDUCE, Level.PORTFOLIO),
+    (
+        "portfolio", replace(SEEN, portfolio_drawdown=0.0, portfolio_silent=("Second",)), {"portfolio_warn": 10.0},
+        Tier.REDUCE, Level.PORTFOLIO,
+    ),
+    (
+        "portfolio", replace(SEEN, portfolio_drawdown=12.0, portfolio_silent=("Second",)), {"portfolio_close": 10.0},
+        Tier.CLOSE, Level.PORTFOLIO,
+    ),
     ("loss", replace(SEEN, worth=worth(500, balance=0.0, credit=500.0)), {"cycle_close": 5.0}, Tier.REDUCE,
      Level.ACCOUNT),
     ("exposure", replace(SEEN, worth=worth(0.0)), {}, Tier.REDUCE, Level.ACCOUNT),

@@ -1,13 +1,16 @@
 """What goes beyond one symbol or one account: the order of closing by risk, and accounts that are judged together."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 
 from accounts.models import TradingAccount
 from accounts.services import create_account
 from brokers.simulator.account import SymbolSetup
+from engine.models import Lease
 from orders.models import AccountMarks, Deal, OrderIntent
 from risk.models import EquityPeak, GuardAlarm
 from risk.selectors import portfolio_drawdown
@@ -79,3 +82,36 @@ def test_an_account_that_is_well_itself_closes_when_all_together_fell_too_far(wo
     world.run(13)
     assert not world.truth.positions
     assert GuardAlarm.objects.get(guard="portfolio").phase == "closed"
+
+
+def test_an_account_that_no_engine_looks_at_lets_the_others_only_leave(world: World) -> None:
+    """Nothing moves on either account; the other's engine dies, and comes back."""
+    configure(world, portfolio_close=15.0)
+    second = create_account(name="Second", login=2, server="Sim-Server", at=START, by=world.ada, demo=True)
+    stands(second, 10_000, 10_000)
+    lease, _ = Lease.objects.get_or_create(account=second)
+
+    def held(seconds: float) -> None:
+        Lease.objects.filter(pk=lease.pk).update(expires_at=Now() + timedelta(seconds=seconds), holder="another")
+
+    held(3600)
+    AccountMarks.objects.filter(account=second).update(identifiers=[1], profits=[0.0], swaps=[0.0], prices=[1.1])
+    world.run(3)
+    assert not GuardAlarm.objects.filter(guard="portfolio").exists()
+    held(-1)
+    world.bot(lot_size=0.1, distance=5000.0, target_profit=1e6)
+    world.run(4)
+    alarm = GuardAlarm.objects.get(guard="portfolio")
+    assert (alarm.tier, alarm.phase) == (2, "standing")
+    assert "Second" in alarm.text
+    # Its positions may move while nobody looks: what is open may leave, and nothing is added
+    assert not OrderIntent.objects.filter(kind="open", sent_at__gt=alarm.since).exists()
+    held(3600)
+    world.run(15)
+    alarm.refresh_from_db()
+    assert alarm.phase == "ended"
+    assert OrderIntent.objects.filter(kind="open").count() == 1
+    held(-1)
+    AccountMarks.objects.filter(account=second).update(identifiers=[], profits=[], swaps=[], prices=[])
+    world.run(3)
+    assert not GuardAlarm.objects.filter(guard="portfolio", ended_at=None).exists(), "who holds nothing can't lose"
