@@ -171,8 +171,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "what is in flight counts as exposure", "orders/selectors.py",
-        (("rows = OrderIntent.objects.filter(UNDER_WAY, account_id=account_id)",
-          "rows = OrderIntent.objects.filter(UNDER_WAY, account_id=-account_id)"),),
+        (("OrderIntent.objects.filter(UNDER_WAY, account_id=account_id)",
+          "OrderIntent.objects.filter(UNDER_WAY, account_id=-1)"),),
         (f"{OUTCOMES}::test_an_execution_that_comes_late_is_adopted_and_never_repeated",),
     ),
     Mutant(
