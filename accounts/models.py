@@ -92,6 +92,7 @@ class BrokerKind(models.TextChoices):
     MT5 = "mt5", "MetaTrader 5 terminal"
     REMOTE = "remote", "Remote MetaTrader 5 terminal"
     OANDA = "oanda", "OANDA v20"
+    JFOREX = "jforex", "JForex (Dukascopy), through a bridge"
     PAPER = "paper", "Paper (real prices, simulated trades)"
 
 
@@ -123,7 +124,8 @@ class TradingAccount(models.Model):
         max_length=500,
         blank=True,
         help_text="Simulator: the terminal's state file. MetaTrader 5: full path of terminal64.exe. "
-        "Remote: host:port of the agent beside the terminal. OANDA: the account id, like 101-004-1234567-001.",
+        "Remote: host:port of the agent beside the terminal. OANDA: the account id, like 101-004-1234567-001. "
+        "JForex: the bridge's address, like http://127.0.0.1:7080.",
     )
     margin_mode = models.CharField(max_length=10, choices=MarginMode.choices, default=MarginMode.HEDGING)
     currency = models.CharField(max_length=8, default="USD")

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
 
-from accounts.models import BrokerKind, TradingAccount
+from accounts.models import BrokerKind, MarginMode, TradingAccount
+from brokers.jforex.client import parse_address as parse_bridge
+from brokers.jforex.gateway import SERVERS
 from brokers.mt5.agentstate import AgentError, Pairing
 from brokers.mt5.line import parse_address
 from brokers.oanda.client import ACCOUNT_ID, HOSTS
@@ -112,8 +114,22 @@ def oanda_account(account_id: str, login: int, server: str) -> list[tuple[str, s
     return wrong
 
 
+def jforex_account(address: str, server: str, margin_mode: str) -> list[tuple[str, str]]:
+    """Return what is wrong with the settings of an account behind a JForex bridge, by field."""
+    wrong = []
+    try:
+        parse_bridge(address)
+    except ValueError as problem:
+        wrong.append(("terminal_path", f"{problem}."))
+    if server not in SERVERS:
+        wrong.append(("server", f"Dukascopy's servers are {' and '.join(SERVERS)}."))
+    if margin_mode != MarginMode.HEDGING:
+        wrong.append(("margin_mode", "JForex keeps each order as a position of its own: choose hedging."))
+    return wrong
+
+
 def check_account(account: TradingAccount) -> None:
-    """Check what the database's constraints do not: invisible characters, the address of an agent, OANDA's account.
+    """Check what the database's constraints do not: invisible characters, and what a kind of broker needs.
 
     Raises:
         ValidationError: By field.
@@ -131,6 +147,9 @@ def check_account(account: TradingAccount) -> None:
             errors["terminal_path"] = error.messages
     if account.broker == BrokerKind.OANDA:
         errors |= {field: [text] for field, text in oanda_account(account.terminal_path, account.login, account.server)}
+    if account.broker == BrokerKind.JFOREX:
+        found = jforex_account(account.terminal_path, account.server, account.margin_mode)
+        errors |= {field: [text] for field, text in found}
     errors |= {field: [text] for field, text in _paper_errors(account)}
     if errors:
         raise ValidationError(errors)

@@ -1,13 +1,14 @@
 """What each kind of broker can do, read from the gateways themselves."""
 
 from brokers.gateway import Capabilities
+from brokers.jforex.gateway import JForexGateway
 from brokers.mt5.gateway import Mt5Gateway
 from brokers.mt5.remote import RemoteMt5Gateway
 from brokers.oanda.gateway import OandaGateway
 from brokers.paper.gateway import PaperGateway
 
 CATALOGUE: tuple[Capabilities, ...] = tuple(
-    gateway.capabilities for gateway in (Mt5Gateway, RemoteMt5Gateway, OandaGateway, PaperGateway)
+    gateway.capabilities for gateway in (Mt5Gateway, RemoteMt5Gateway, OandaGateway, JForexGateway, PaperGateway)
 )
 ROWS: tuple[tuple[str, str], ...] = (
     ("magic", "Magic number"),

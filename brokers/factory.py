@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from brokers.gateway import ClockOffset, ConnectError, Gateway
+from brokers.jforex.gateway import JForexGateway
 from brokers.mt5.agentstate import AgentError, Pairing
 from brokers.mt5.gateway import Mt5Gateway
 from brokers.mt5.line import parse_address
@@ -14,7 +15,7 @@ from brokers.mt5.remote import RemoteMt5Gateway, RemoteTerminal
 from brokers.oanda.gateway import OandaGateway
 from core.clock import Clock
 
-KIND_NAMES = "simulator, mt5, remote or oanda"
+KIND_NAMES = "simulator, mt5, remote, oanda or jforex"
 
 
 def open_gateway(
@@ -32,8 +33,9 @@ def open_gateway(
     """Make a gateway, without connecting it yet.
 
     Options: `path` is the simulator's state file, the full path of terminal64.exe, the host:port of a remote
-    terminal's agent, or OANDA's account id; `pairing` is that agent's pairing code. With `is_for_reading` a
-    MetaTrader's password may be the investor's, and nothing is ever sent to it. Raises ConnectError.
+    terminal's agent, OANDA's account id, or the address of a JForex bridge; `pairing` is that agent's pairing code.
+    With `is_for_reading` a MetaTrader's password may be the investor's, and nothing is ever sent to it. Raises
+    ConnectError.
     """
     path = str(options.get("path") or "")
     given: dict[str, Any] = {
@@ -49,6 +51,10 @@ def open_gateway(
     if kind == "oanda":
         return OandaGateway(
             account_id=path, login=login, token=password, server=server, clock=clock, symbol_map=symbol_map
+        )
+    if kind == "jforex":
+        return JForexGateway(
+            address=path, login=login, token=password, server=server, clock=clock, symbol_map=symbol_map
         )
     raise ConnectError(f"There is no gateway for brokers of kind {kind!r}.", f"Choose {KIND_NAMES}.")
 

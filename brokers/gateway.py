@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from brokers.candles import Candles
@@ -50,6 +50,10 @@ class ClockOffset:
     offset: timedelta
     since: datetime
     is_confirmed: bool
+
+
+# Of brokers that speak UTC
+UTC_CLOCK = ClockOffset(timedelta(0), datetime.fromtimestamp(0, UTC), is_confirmed=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from strategies.models import Bot
 
 KINDS = (
     ("Simulated", BrokerKind.SIMULATOR), ("MT5 on this machine", BrokerKind.MT5), ("MT5 elsewhere", BrokerKind.REMOTE),
-    ("OANDA", BrokerKind.OANDA), ("Paper", BrokerKind.PAPER),
+    ("OANDA", BrokerKind.OANDA), ("JForex", BrokerKind.JFOREX), ("Paper", BrokerKind.PAPER),
 )  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def first_steps(user: User) -> list[Step]:
         return []
     add = reverse("admin:accounts_tradingaccount_add")
     return [
-        Step("Add an account", "Simulated, an MT5 terminal on this machine or another one, or OANDA. A demo one first.",
+        Step("Add an account", "Simulated, an MT5 terminal here or elsewhere, OANDA or JForex. A demo one first.",
              add, bool(ids), tuple((title, f"{add}?{urlencode({'broker': kind.value})}") for title, kind in KINDS)),
         Step("Let the doctor look", "Start the account: the engine logs in and checks money, trading and clock.",
              account, examined.exists()),

@@ -1,7 +1,7 @@
 """The OANDA gateway: one v20 account. A trade is a position; its client extensions carry magic, comment and intent."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from brokers.conversion import Pair, chain, rate
@@ -18,7 +18,16 @@ from brokers.domain import (
     Side,
     SymbolSpec,
 )
-from brokers.gateway import Capabilities, ClockOffset, ConnectError, Permit, ReadError, StreamState, SymbolError
+from brokers.gateway import (
+    UTC_CLOCK,
+    Capabilities,
+    ClockOffset,
+    ConnectError,
+    Permit,
+    ReadError,
+    StreamState,
+    SymbolError,
+)
 from brokers.mt5.requests import objection
 from brokers.oanda import parse
 from brokers.oanda.client import HOSTS, Client, NoAnswer, NotSent
@@ -35,7 +44,6 @@ GRANULARITIES = {
     86_400: "D",
 }  # fmt: skip
 LEDGER = "ORDER_FILL,TRANSFER_FUNDS,DAILY_FINANCING"
-UTC_CLOCK = ClockOffset(timedelta(0), datetime.fromtimestamp(0, UTC), is_confirmed=True)
 
 
 class OandaGateway:

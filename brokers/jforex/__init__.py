@@ -1,0 +1,1 @@
+"""The gateway to a JForex bridge, which speaks docs/jforex.md, and its price stream."""
