@@ -64,6 +64,11 @@ def needs_own_process(kind: str) -> bool:
     return kind == "mt5"
 
 
+def answers_at_once(kind: str) -> bool:
+    """Tell whether a call takes the processor's time and nobody else's: the terminal is simulated in this process."""
+    return kind == "simulator"
+
+
 def _simulator(path: str, clock: Clock) -> Any:
     from brokers.simulator.terminal import SimulatedTerminal
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from engine.opening import gateway_of
 from engine.performance import database_skew
 from engine.session import AccountSession
 from engine.state import show_failure, write_state
+from engine.turnstile import Turnstile
 from orders.gate import LeaseLost
 
 log = logging.getLogger("trading.engine")
@@ -30,14 +32,27 @@ log = logging.getLogger("trading.engine")
 LONGEST_NAP_SECONDS = 1.0
 RESTART_PAUSE_SECONDS = 2.0
 RESTART_PAUSE_LONGEST = 60.0
+STARTING_SECONDS = 10.0
 
 
 class AccountThread(threading.Thread):
     """Runs one account under a lease until told to stop, the account is stopped, or the lease is lost."""
 
-    def __init__(self, account_id: int, lease: HeldLease, *, clock: Clock, ids: Ids, var_dir: Path) -> None:
+    def __init__(
+        self,
+        account_id: int,
+        lease: HeldLease,
+        *,
+        clock: Clock,
+        ids: Ids,
+        var_dir: Path,
+        turnstile: Turnstile | None = None,
+    ) -> None:
+        """With a turnstile, the session works when its turn comes: for brokers that answer at once."""
         super().__init__(name=f"account-{account_id}", daemon=True)
         self.account_id = account_id
+        self._turnstile = turnstile
+        self._made_at = clock.ticks()
         self.restarts = 0
         # Since when the present step runs, by the monotonic clock; None between two steps
         self.stepping_since: float | None = None
@@ -48,6 +63,12 @@ class AccountThread(threading.Thread):
         self._told_to_stop = threading.Event()
         self._woken = threading.Event()
         self._session: AccountSession | None = None
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the first session is being started, and not for so long that something must be in its way."""
+        is_new = self._clock.ticks() - self._made_at < STARTING_SECONDS
+        return is_new and self._session is None and self.restarts == 0 and not self._told_to_stop.is_set()
 
     def wake(self) -> None:
         """Let the session look at its inbox at once."""
@@ -79,8 +100,9 @@ class AccountThread(threading.Thread):
         while not self._is_over():
             try:
                 self._session = None
-                session = self._make_session()
-                session.start()
+                with nullcontext() if self._turnstile is None else self._turnstile.turn():
+                    session = self._make_session()
+                    session.start()
                 self._session = session
                 pause = RESTART_PAUSE_SECONDS
                 try:
@@ -115,9 +137,10 @@ class AccountThread(threading.Thread):
     def _step_until_over(self, session: AccountSession) -> None:
         looked_at = self._clock.ticks()
         while True:
-            self.stepping_since = self._clock.ticks()
-            delay = session.step()
-            self.stepping_since = None
+            with nullcontext() if self._turnstile is None else self._turnstile.turn():
+                self.stepping_since = self._clock.ticks()
+                delay = session.step()
+                self.stepping_since = None
             replace_broken()
             asked = self._woken.wait(min(delay, LONGEST_NAP_SECONDS))
             self._woken.clear()

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from accounts.models import TradingAccount
 from accounts.selectors import wanted_accounts
-from brokers.factory import needs_own_process
+from brokers.factory import answers_at_once, needs_own_process
 from core.clock import Clock
 from core.ids import Ids
 from engine.accountthread import AccountThread
@@ -23,6 +23,7 @@ from engine.database import replace_broken
 from engine.lease import HeldLease
 from engine.models import EngineProcess
 from engine.registry import live_runner_count, process_name, register
+from engine.turnstile import Turnstile
 from events.live import COMMANDS_CHANNEL
 from strategies.pseudo.sets import warm
 from strategies.selectors import active_bots, follows_signals
@@ -30,6 +31,15 @@ from strategies.selectors import active_bots, follows_signals
 log = logging.getLogger("trading.engine")
 
 TICK_SECONDS = 0.5
+# Whoever has its share takes another account only when nobody else took it for so long
+OTHERS_FIRST_SECONDS = 2.0
+# How much above its share a runner may stay, and how many accounts it hands over at a time
+SURPLUS_SHARE = 0.1
+HANDED_OVER_AT_ONCE = 5
+# A lease waits 10 s for its session: no more accounts are begun at a time than are soon started
+STARTING_AT_ONCE = 16
+# Free accounts that are looked at in one tick, at least
+MANY = 10
 STOP_SECONDS = 5.0
 STUCK_SECONDS = 60.0
 RETIRE_SECONDS = 23 * 3600.0
@@ -47,6 +57,12 @@ class Runner:
         self._ids = ids
         self._is_orphan = is_orphan
         self._ears: psycopg.Connection[object] | None = None
+        self._turnstile = Turnstile(clock)
+        self._free_since: dict[int, float] = {}
+        # Accounts that were handed over once: one that comes back has no other place, and stays
+        self._handed_over: set[int] = set()
+        # Accounts that no other runner could take, or none elsewhere
+        self._settled: set[int] = set()
 
     def run(self) -> str:
         """Serve until asked to stop; return why it ended."""
@@ -81,16 +97,31 @@ class Runner:
         return why
 
     def _claim(self) -> None:
-        """Take free accounts: this runner's share at once, and one more each time while any are left."""
+        """Take free accounts: this runner's share at once, and one more each time while nobody else takes them."""
         wanted = wanted_accounts().filter(Q(placement="") | Q(placement__in=self.labels))
         total = wanted.count()
         share = math.ceil(total / max(1, live_runner_count(self._clock.now())))
-        room = max(1, share - len(self.threads))
+        self._hand_over(share)
         free = wanted.exclude(pk__in=self.threads).filter(
             Q(lease__isnull=True) | Q(lease__expires_at__isnull=True) | Q(lease__expires_at__lt=Now())
         )
-        for account in free[:room]:
+        now = self._clock.ticks()
+        rows = list(free[: max(MANY, share)])
+        self._free_since = {account.pk: self._free_since.get(account.pk, now) for account in rows}
+        room = share - len(self.threads)
+        left = [row for row in rows if now - self._free_since[row.pk] >= OTHERS_FIRST_SECONDS]
+        starting = sum(thread.is_starting for thread in self.threads.values())
+        for account in (rows[:room] if room > 0 else left[:1])[: max(0, STARTING_AT_ONCE - starting)]:
             self._take(account)
+
+    def _hand_over(self, share: int) -> None:
+        """Let other runners have what is above this one's share: a host that is new gets its own within seconds."""
+        surplus = len(self.threads.keys() - self._handed_over) - share - max(1, int(share * SURPLUS_SHARE))
+        movable = [pk for pk in reversed(self.threads) if pk not in self._handed_over | self._settled]
+        for account_id in movable[: max(0, min(surplus, HANDED_OVER_AT_ONCE))]:
+            log.info("account %s: handed over, others have room", account_id)
+            self._handed_over.add(account_id)
+            self.threads[account_id].stop()
 
     def _take(self, account: TradingAccount) -> None:
         alone = needs_own_process(account.terminal_kind)
@@ -101,8 +132,11 @@ class Runner:
             return
         log.info("account %s: taken, token %d", account.name, lease.token)
         thread = self.threads[account.pk] = AccountThread(
-            account.pk, lease, clock=self._clock, ids=self._ids, var_dir=Path(settings.VAR_DIR)
-        )
+            account.pk, lease, clock=self._clock, ids=self._ids, var_dir=Path(settings.VAR_DIR),
+            turnstile=self._turnstile if answers_at_once(account.terminal_kind) else None,
+        )  # fmt: skip
+        if alone or account.placement:
+            self._settled.add(account.pk)
         thread.start()
 
     def _kinds(self) -> list[str]:

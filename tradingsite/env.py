@@ -131,6 +131,9 @@ class Env(BaseSettings):
     trading_runner_handles: int = Field(
         4000, ge=0, le=1_000_000, description="Open files and sockets above which a runner is replaced; 0: no limit."
     )
+    trading_runner_cpu_percent: float = Field(
+        0, ge=0, le=10_000, description="A runner above this for two minutes is replaced; 100 is one core, 0: no limit."
+    )
     trading_quote_seconds: float = Field(
         5, ge=0.5, le=300, description="So long a price is good for decisions; entries wait while it is older."
     )

@@ -283,6 +283,7 @@ RESTART_ON_FAILURE = ENV.trading_restart_on_failure
 MAX_RESTARTS = ENV.trading_max_restarts
 RUNNER_MEMORY_MB = ENV.trading_runner_memory_mb
 RUNNER_HANDLES = ENV.trading_runner_handles
+RUNNER_CPU_PERCENT = ENV.trading_runner_cpu_percent
 QUOTE_SECONDS = ENV.trading_quote_seconds
 STREAM_PRICES = ENV.trading_stream_prices
 LOG_LEVEL = ENV.log_level

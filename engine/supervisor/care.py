@@ -20,6 +20,8 @@ HUNG_SECONDS = 15.0
 STOP_SECONDS = 30.0
 # Runners of this age at least are replaced when they have grown: a leak at the start must not become a storm
 GROWN_AFTER_SECONDS = 60.0
+# A start and a busy market may take a processor whole: only what does not end is more than a runner may use
+HOT_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,15 @@ class Limits:
 
     rss_bytes: int = 0
     handles: int = 0
+    cpu_percent: float = 0.0
 
-    def exceeded(self, row: EngineProcess) -> str:
-        """Say which limit a runner is above, in words; empty when it is above none."""
+    def exceeded(self, row: EngineProcess, hot_seconds: float) -> str:
+        """Say which limit a runner is above, in words; empty when it is above none.
+
+        `hot_seconds`: since when it has taken more of the processors than it may, without a pause.
+        """
+        if hot_seconds >= HOT_SECONDS:
+            return f"it has used more than {self.cpu_percent:.0f} % of a processor for {hot_seconds:.0f} s"
         if self.rss_bytes and row.rss_bytes > self.rss_bytes:
             return f"it uses {row.rss_bytes / 2**20:.0f} MB, more than {self.rss_bytes / 2**20:.0f} MB"
         if self.handles and row.handles > self.handles:
@@ -46,10 +54,12 @@ class RunnerCare:
         self._clock = clock
         self._seen: dict[str, tuple[datetime, float]] = {}
         self._asked: dict[str, float] = {}
+        self._hot_since: dict[str, float] = {}
 
     def forget(self) -> None:
         """Begin afresh: while the database was away no runner could show a sign of life."""
         self._seen.clear()
+        self._hot_since.clear()
 
     def look(self) -> int:
         """End what hangs, and ask what has grown to make room; return how many were ended. Raises DatabaseError."""
@@ -57,6 +67,7 @@ class RunnerCare:
         names = {row.name for row in rows}
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
         self._asked = {name: at for name, at in self._asked.items() if name in names}
+        self._hot_since = {name: at for name, at in self._hot_since.items() if name in names}
         for row in rows:
             seen_at, since = self._seen.get(row.name, (row.seen_at, now))
             self._seen[row.name] = (row.seen_at, since if seen_at == row.seen_at else now)
@@ -67,9 +78,16 @@ class RunnerCare:
             if hung or deaf:
                 self._end(row, "shows no sign of life" if hung else "does not end when it is asked to")
                 ended += 1
-            elif not row.stop_requested and (why := self.limits.exceeded(row)):
+            elif not row.stop_requested and (why := self.limits.exceeded(row, self._hot_seconds(row, now))):
                 self._replace(row, why)
         return ended
+
+    def _hot_seconds(self, row: EngineProcess, now: float) -> float:
+        """Return for how long a runner has been above its share of the processors."""
+        if not self.limits.cpu_percent or row.cpu_percent <= self.limits.cpu_percent:
+            self._hot_since.pop(row.name, None)
+            return 0.0
+        return now - self._hot_since.setdefault(row.name, now)
 
     def _end(self, row: EngineProcess, why: str) -> None:
         """Kill a runner with all that it started: SIGKILL ends a stopped process too."""

@@ -18,7 +18,7 @@ from core.clock import SystemClock, VirtualClock
 from core.ids import SeededIds
 from engine.models import EngineHost, EngineProcess
 from engine.registry import this_host
-from engine.supervisor.care import GROWN_AFTER_SECONDS, HUNG_SECONDS, STOP_SECONDS, Limits, RunnerCare
+from engine.supervisor.care import GROWN_AFTER_SECONDS, HOT_SECONDS, HUNG_SECONDS, STOP_SECONDS, Limits, RunnerCare
 from engine.supervisor.children import Child, RestartPolicy
 from engine.supervisor.runners import RunnerPool
 from events.models import Event
@@ -112,6 +112,23 @@ def test_a_runner_that_has_grown_makes_room_for_another(
     assert EngineProcess.objects.get().stop_requested
     assert Event.objects.filter(kind="RUNNER_REPLACED").count() == 1
     assert sleeper.poll() is None, "it is asked, not killed"
+
+
+@pytest.mark.requirement("S2-27")
+def test_a_runner_that_takes_a_processor_without_end_makes_room_for_another(
+    clock: VirtualClock, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    row = runner(sleeper, cpu_percent=99.0)
+    care = RunnerCare(Limits(cpu_percent=90.0), clock=clock)
+    look_for(care, clock, HOT_SECONDS - 10, row)
+    EngineProcess.objects.update(cpu_percent=50.0)
+    look_for(care, clock, 1, row)
+    EngineProcess.objects.update(cpu_percent=99.0)
+    look_for(care, clock, HOT_SECONDS - 10, row)
+    assert not EngineProcess.objects.get().stop_requested, "a pause begins the time anew"
+    look_for(care, clock, 20, row)
+    assert EngineProcess.objects.get().stop_requested
+    assert "90 % of a processor" in Event.objects.get(kind="RUNNER_REPLACED").text
 
 
 @pytest.mark.requirement("S2-29")

@@ -83,6 +83,7 @@ class HungThread:
     def __init__(self, stepping_since: float) -> None:
         self.stepping_since = stepping_since
         self.is_asked = False
+        self.is_starting = False
 
     def is_alive(self) -> bool:
         return True

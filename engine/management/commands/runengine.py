@@ -74,7 +74,7 @@ class Command(BaseCommand):
             labels=options["label"],
             environment=_environment(web),
             policy=RestartPolicy(settings.RESTART_ON_FAILURE, settings.MAX_RESTARTS),
-            limits=Limits(settings.RUNNER_MEMORY_MB * 2**20, settings.RUNNER_HANDLES),
+            limits=Limits(settings.RUNNER_MEMORY_MB * 2**20, settings.RUNNER_HANDLES, settings.RUNNER_CPU_PERCENT),
         )
         supervisor = Supervisor(plan, clock=clock, ids=SystemIds())
         since, began = clock.now(), clock.ticks()
