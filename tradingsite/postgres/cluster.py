@@ -40,7 +40,7 @@ __all__ = ["Cluster", "PostgresError", "Status"]
 
 CONFIGURATION = """\
 # Written at every start of the embedded server; put settings of your own into postgresql.conf after the include.
-max_connections = 200
+max_connections = 300
 shared_buffers = 256MB
 effective_cache_size = 1GB
 random_page_cost = 1.1
