@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 BROWSER_PACKAGES := chromium fonts-liberation
 
 .DEFAULT_GOAL := help
-.PHONY: help install run stop test mutants simulate rehearse soak browser soak-simulator soak-netting soak-reconciliation soak-backtest soak-api check format lock licences sbom audit envexample clean
+.PHONY: help install run stop test mutants simulate rehearse soak browser soak-simulator soak-netting soak-reconciliation soak-backtest soak-engine soak-api check format lock licences sbom audit envexample clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,12 @@ rehearse: install  ## Rehearse the whole matrix of crashes and faults, and 100 r
 	$(REHEARSAL) --matrix --seed $$seed --budget $(REHEARSE_MATRIX_SECONDS) && \
 	echo "seeds from $$seed" && \
 	$(REHEARSAL) --seed $$seed --count $(REHEARSE_SEEDS) --budget $(REHEARSE_SEEDS_SECONDS)
+
+ENGINE_MINUTES ?= 30
+ENGINE_ACCOUNTS ?= 50
+
+soak-engine: install  ## Run 50 accounts for 30 minutes while processes and database are ended at random, and judge what grew. ENGINE_MINUTES, ENGINE_ACCOUNTS
+	@$(BIN)/python benchmarks/soak.py --minutes $(ENGINE_MINUTES) --accounts $(ENGINE_ACCOUNTS) $(ARGS)
 
 SOAK_SEEDS ?= 2000
 SOAK_GRID_ROUNDS ?= 14

@@ -48,7 +48,7 @@ def passes_of() -> Passes:
 
 def watch(engine: Engine, seconds: float, accounts: int) -> dict[str, Any]:
     """Watch the engine for some seconds."""
-    found, began = engine.everything(), fleet.CLOCK.ticks()
+    found, began = fleet.processes_of(engine), fleet.CLOCK.ticks()
     before, cpu = passes_of(), fleet.cpu_seconds(found)
     fleet.CLOCK.sleep(seconds)
     took = fleet.CLOCK.ticks() - began

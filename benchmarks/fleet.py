@@ -40,6 +40,7 @@ from brokers.simulator.terminal import SimulatedTerminal
 from core.clock import SystemClock
 from engine.models import EngineProcess, EngineState
 from strategies.services import create_bot, set_bot_state
+from tests.processes.engine import Engine
 
 CLOCK = SystemClock()
 # Holds what it has: it is asked every second, and has nothing to do
@@ -114,6 +115,18 @@ def wait_until_running(say: Callable[[str], None], alive: Callable[[], bool]) ->
     raise SystemExit(f"after {CLOCK.ticks() - began:.0f} s {told} of {wanted} accounts run")
 
 
+def processes_of(engine: Engine) -> list[psutil.Process]:
+    """Return the engine's processes, with those that the database server keeps for each connection."""
+    found = {process.pid: process for process in engine.everything()}
+    for process in list(found.values()):
+        try:
+            if "postgres" in process.name():
+                found |= {child.pid: child for child in process.children(recursive=True)}
+        except psutil.Error:
+            continue
+    return list(found.values())
+
+
 def cpu_seconds(found: list[psutil.Process]) -> dict[str, float]:
     """Return the processor time that the engine's processes have used so far: runners, database, others."""
     runners = set(EngineProcess.objects.filter(role="runner").values_list("pid", flat=True))
@@ -125,6 +138,4 @@ def cpu_seconds(found: list[psutil.Process]) -> dict[str, float]:
             continue
         role = "runners" if process.pid in runners else "database" if "postgres" in name else "others"
         used[role] += times.user + times.system
-        if role == "database":
-            used[role] += times.children_user + times.children_system
     return used
