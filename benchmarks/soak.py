@@ -10,7 +10,6 @@ grew, an account does not run at the end, or books and broker differ.
 import argparse
 import json
 import os
-import random
 import signal
 import sys
 from collections import Counter
@@ -31,6 +30,7 @@ from django.db import connection
 
 from accounts.models import TradingAccount
 from brokers.simulator.truth import read_truth
+from core.ids import SeededIds, SystemIds
 from engine.models import EngineProcess, EngineState, Lease
 from engine.registry import open_handles
 from engine.report import compare_with_truth
@@ -48,6 +48,17 @@ SLACK = {"mb": 60.0, "handles": 60.0, "rows": 60.0}
 LIVE = {
     "leases": Lease, "processes": EngineProcess, "states": EngineState,
 }  # fmt: skip
+
+
+class Chance:
+    """Shares from 0 up to 1, the same for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._ids = SeededIds(seed)
+
+    def share(self) -> float:
+        """Return the next one."""
+        return int(self._ids.token(4), 36) / 36**4
 
 
 def sample(engine: Engine) -> dict[str, float]:
@@ -86,7 +97,7 @@ def grown(samples: Sequence[dict[str, float]]) -> list[str]:
 class Soak:
     """One engine, and what is done to it."""
 
-    def __init__(self, engine: Engine, chance: random.Random, say: Callable[[str], None]) -> None:
+    def __init__(self, engine: Engine, chance: Chance, say: Callable[[str], None]) -> None:
         self.engine = engine
         self.chance = chance
         self.say = say
@@ -101,7 +112,7 @@ class Soak:
             ("supervisor", self._kill_supervisor),
             ("database", self._cut_database),
         ]
-        name, do = self.chance.choice(choices)
+        name, do = choices[int(self.chance.share() * len(choices))]
         self.say(f"{name} is ended")
         do()
         self.done[name] += 1
@@ -110,7 +121,7 @@ class Soak:
         pids = self.engine.pids(role)
         if pids:
             with suppress(ProcessLookupError):
-                os.kill(self.chance.choice(pids), signal.SIGKILL)
+                os.kill(pids[int(self.chance.share() * len(pids))], signal.SIGKILL)
 
     def _kill_supervisor(self) -> None:
         self.engine.process.kill()
@@ -126,7 +137,7 @@ class Soak:
 
 def soak(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """Make the accounts, run, hurt and watch; return the report."""
-    chance = random.Random(options.seed)  # noqa: S311 - an order that can be repeated
+    chance = Chance(options.seed)
     say(f"seed {options.seed}; making {options.accounts} accounts")
     fleet.make_accounts(options.accounts, 1, fleet.TRADING, speed=30.0)
     engine = Engine({**os.environ, "TRADING_MAX_RESTARTS": "100"}, "--runners", str(options.runners), demo=False)
@@ -145,7 +156,7 @@ def soak(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, A
                     sampled_at += min(SAMPLE_SECONDS, options.minutes * 60 / 9)
                 if fleet.CLOCK.ticks() >= hurt_at:
                     work.hurt()
-                    hurt_at = fleet.CLOCK.ticks() + options.every * chance.uniform(0.5, 1.5)
+                    hurt_at = fleet.CLOCK.ticks() + options.every * (0.5 + chance.share())
             except DatabaseProblem:
                 connection.close()
             fleet.CLOCK.sleep(0.5)
@@ -177,16 +188,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (default 30)")
     parser.add_argument("--runners", type=int, default=2, help="runner processes (default 2)")
     parser.add_argument("--every", type=float, default=45.0, help="mean seconds between two kills (default 45)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9), help="repeat that order")
+    parser.add_argument("--seed", type=int, default=int(SystemIds().token(5), 36), help="repeat that order")
     options = parser.parse_args()
     if not 1 <= options.accounts <= 240 or options.minutes <= 0 or options.every < 5 or not 1 <= options.runners <= 16:
         parser.error("--accounts: 1 to 240, --minutes: above 0, --every: 5 or more, --runners: 1 to 16")
     with fleet.FOLDER, postgres.using():
         fleet.migrate()
         found = soak(options, lambda text: print(text, flush=True))
+        print(json.dumps(found), flush=True)
         connection.close()
         postgres.embedded().stop()
-    print(json.dumps(found))
     raise SystemExit(0 if found["verdict"] == "sound" else 2)
 
 

@@ -252,6 +252,9 @@ class Cluster:
         for mode in ("fast", "immediate"):
             if self._pg_ctl(place, "stop", "-w", "-t", str(STOP_TIMEOUT_S), "-m", mode) == 0:
                 return True
+            if self._postmaster() is None:
+                # Somebody else stopped it meanwhile, and there was nothing left to stop
+                return True
         raise PostgresError(f"The embedded PostgreSQL (process {self._postmaster()}) does not stop.")
 
     def _pg_ctl(self, place: Place, action: str, *options: str) -> int:
