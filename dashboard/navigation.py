@@ -87,6 +87,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Roles", "badge", "accounts_accountrole"),
             ("Sessions", "devices", "accounts_loginsession"),
             ("API tokens", "key", "accounts_apitoken"),
+            ("Telegram chats", "chat", "telegram_chat"),
         ),
     ),
 )

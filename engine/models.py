@@ -73,6 +73,7 @@ class EngineProcess(models.Model):
         RUNNER = "runner", "Runner"
         CLUSTER = "cluster", "Cluster"
         WEB = "web", "Web"
+        TELEGRAM = "telegram", "Telegram"
 
     name = models.CharField(max_length=120, unique=True, help_text="host:role:pid:token")
     role = models.CharField(max_length=10, choices=Role.choices)

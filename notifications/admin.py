@@ -7,16 +7,15 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admincells import NOTHING, STATES, link, moment
-from accounts.adminkit import CLOCK, DialogForm, FactAdmin, display, person, post_dialog
+from accounts.adminkit import CLOCK, DialogForm, OwnAdmin, display, person, post_dialog
 from accounts.models import TradingAccount
 from accounts.numberfields import StrictIntegerField
-from accounts.permissions import accounts_of, can_anywhere, is_superuser
+from accounts.permissions import accounts_of, is_superuser
 from events.models import Level
 from notifications.models import Delivery, Target, TargetKind
 from notifications.services import create_target, send_again, stop_target
@@ -52,22 +51,6 @@ class TargetDialog(DialogForm):
         initial=0, validators=[MinValueValidator(0), MaxValueValidator(1440)], widget=UnfoldAdminIntegerFieldWidget,
         help_text="News of so many minutes come as one message. 0: each at once.",
     )  # fmt: skip
-
-
-class OwnAdmin(FactAdmin[Any]):
-    """Rows of a person: everyone with a role sees their own, superusers all."""
-
-    account_path = None
-    owner: str
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        found = super().get_queryset(request)
-        return found if is_superuser(request.user) else found.filter(**{self.owner: person(request)})
-
-    def may(self, request: HttpRequest, obj: Any, role: Any) -> bool:
-        if isinstance(obj, self.model):
-            return self.get_queryset(request).filter(pk=obj.pk).exists()
-        return can_anywhere(request.user, "viewer")
 
 
 @admin.register(Target)

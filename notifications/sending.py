@@ -107,6 +107,8 @@ def _apprise(url: str) -> Any:
     made = Apprise.instantiate(url, suppress_exceptions=True)
     if made is None:
         raise ValueError("apprise can't read this address.")
+    # The host was judged; one that it points to was not. After the address, which could ask for redirects
+    made.redirects = False
     return made
 
 

@@ -92,6 +92,9 @@ class Env(BaseSettings):
         True, description="Whether a person other than the asker must agree before an account trades real money."
     )
     trading_notify_private: bool = Field(False, description="Whether news may go to private networks and this host.")
+    trading_telegram_token: SecretStr | None = Field(
+        None, description="Token of the Telegram bot that people send commands to, as BotFather gave it; empty: none."
+    )
     live_paper_days: int = Field(
         14, ge=0, le=365, description="Days that a demo account must have run before another one goes live; 0: none."
     )

@@ -87,6 +87,9 @@ def logging_settings(level: str, folder: Path, *, to_file: bool) -> dict[str, An
             "daphne": {"level": "WARNING"},
             "axes": {"level": "WARNING"},
             "asyncio": {"level": "WARNING"},
+            # They write whole addresses, of which tokens and webhooks are part
+            "httpx": {"level": "WARNING"},
+            "httpcore": {"level": "WARNING"},
         },
     }
 

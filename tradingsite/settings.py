@@ -72,6 +72,7 @@ INSTALLED_APPS = [
     "reconciliation",
     "engine",
     "backtesting",
+    "telegram",
     "dashboard",
     "tradingsite",
 ]
@@ -269,6 +270,7 @@ VALIDATION_INTERVAL = ENV.validation_interval
 RECONCILIATION_INTERVAL = ENV.reconciliation_interval
 RECONCILIATION_AT_ONCE = ENV.reconciliation_at_once
 LIVE_SECOND_PERSON = ENV.live_second_person
+TELEGRAM_TOKEN = ENV.trading_telegram_token.get_secret_value() if ENV.trading_telegram_token else ""
 NOTIFY_PRIVATE = ENV.trading_notify_private
 LIVE_PAPER_DAYS = ENV.live_paper_days
 PAPER_COMMISSION_PER_LOT = ENV.paper_commission_per_lot

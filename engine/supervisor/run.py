@@ -170,6 +170,9 @@ class Supervisor:
             host, port = self.plan.web
             daphne = [sys.executable, "-m", "daphne", "-b", host, "-p", str(port), "tradingsite.asgi:application"]
             children.append(self._child("web", EngineProcess.Role.WEB, daphne, {}))
+        if settings.TELEGRAM_TOKEN:
+            telegram = [sys.executable, str(self.plan.base_dir / "manage.py"), "telegram"]
+            children.append(self._child("telegram", EngineProcess.Role.TELEGRAM, telegram, {}))
         return children
 
     def _cluster(self, name: str, cluster: str, runners: int) -> Child:

@@ -41,6 +41,7 @@ from strategies import services as bot_services
 from strategies.models import Bot, SignalSettings
 from strategies.pseudo.sets import SymbolSets
 from strategies.pseudo.store import grid_of, store
+from telegram.models import Chat
 
 AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
@@ -247,6 +248,7 @@ def fill_news(person: User, account: TradingAccount) -> None:
     event = Event.objects.filter(account=account).latest("id")
     export(account=account, kind="statement", filetype="csv", since=None, until=None, by=person, clock=CLOCK)
     Delivery.objects.create(target=target, event=event, state="sent", due_at=AT, done_at=AT)
+    Chat.objects.create(user=person, name="Phone", chat_id=person.pk, created_at=AT)
     target.is_active = False
     target.save()
 

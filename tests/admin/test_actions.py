@@ -19,6 +19,7 @@ from orders.models import IntentHistory, OrderIntent
 from reconciliation.models import Claim, Divergence
 from risk.models import Block, GuardAlarm, KillSwitch, LiveRequest
 from signals.models import Signal, SignalSource
+from telegram.models import Chat
 from tests.admin.conftest import Desk
 
 CONFIRMED = {"_form_submitted": "1"}
@@ -48,6 +49,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "max_age_seconds": "30",
         "own_password": "correct horse",
     },
+    "telegram_chat_link": {"name": "Phone", "chat_id": "77", "own_password": "correct horse"},
     "notifications_target_make": {
         "name": "New",
         "kind": "webhook",
@@ -108,6 +110,7 @@ def address(desk: Desk, label: str, name: str, on_row: bool) -> str:
         "backtesting.Backtest": Backtest.objects.values_list("pk", flat=True).get(config__bot__account=desk.account),
         "signals.SignalSource": SignalSource.objects.get(bot=desk.bot).pk,
         "signals.Signal": Signal.objects.get(source__bot=desk.bot).pk,
+        "telegram.Chat": Chat.objects.get(user=desk.people["ben"]).pk,
         "notifications.Target": Target.objects.get(user=desk.people["ben"]).pk,
         "notifications.Delivery": Delivery.objects.get(target__user=desk.people["ben"]).pk,
         "accounts.LoginSession": LoginSession.objects.filter(session_key="k").values_list("pk", flat=True).first(),
@@ -146,7 +149,7 @@ def test_post_needs_the_csrf_token_and_the_confirmation(
     assert state() == before
 
 
-OF_PEOPLE = {"accounts.ApiToken", "notifications.Target", "notifications.Delivery"}
+OF_PEOPLE = {"accounts.ApiToken", "notifications.Target", "notifications.Delivery", "telegram.Chat"}
 OF_ACCOUNTS = [entry for entry in ALL if entry[0] not in OF_PEOPLE]
 
 
@@ -209,6 +212,7 @@ DANGEROUS = [
     "accounts_tradingaccount_change_password",
     "orders_orderintent_settle",
     "signals_signalsource_make",
+    "telegram_chat_link",
 ]
 
 

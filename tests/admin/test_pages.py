@@ -14,14 +14,16 @@ from accounts.models import AppDevice, RecoveryDevice
 from exports.models import Export, ExportPart
 from notifications.models import Delivery, Target
 from reconciliation.models import SavedFilter
+from telegram.models import Bookmark, Chat, Pending
 from tests.admin.conftest import Desk
 
 OURS = (
     "accounts", "strategies", "orders", "cycles", "risk", "engine", "events", "reconciliation", "backtesting",
-    "signals", "notifications", "exports",
+    "signals", "notifications", "exports", "telegram",
 )  # fmt: skip
-# A person's saved filters stand on the desk, second factors on the page of their own security, a file in its export
-NO_PAGES = (SavedFilter, AppDevice, RecoveryDevice, ExportPart)
+# A person's saved filters stand on the desk, second factors on the page of their own security, a file in its export;
+# what a chat is about to do is gone within a minute
+NO_PAGES = (SavedFilter, AppDevice, RecoveryDevice, ExportPart, Pending, Bookmark)
 MODELS = sorted((m for m in apps.get_models() if m._meta.app_label in OURS and m not in NO_PAGES), key=str)
 FACTS = {
     "deal",
@@ -68,9 +70,10 @@ OF_NO_ACCOUNT = {
     "target",
     "delivery",
     "export",
+    "chat",
 }
 # Rows of people, who see their own
-OWN = {"apitoken", "target", "delivery", "export"}
+OWN = {"apitoken", "target", "delivery", "export", "chat"}
 
 
 def url(model: type[Model], page: str, *args: object) -> str:
@@ -138,7 +141,7 @@ def test_rows_of_other_accounts_do_not_exist(model: type[Model], desk: Desk, as_
         assert set(listed) == set(model._default_manager.filter(**lookup))
 
 
-@pytest.mark.parametrize("model", [Target, Delivery, Export], ids=named)
+@pytest.mark.parametrize("model", [Target, Delivery, Export, Chat], ids=named)
 def test_rows_of_people_are_seen_by_them_and_superusers(
     model: type[Model], desk: Desk, as_: Callable[..., Client]
 ) -> None:

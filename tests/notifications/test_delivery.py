@@ -300,3 +300,10 @@ def test_news_that_fail_never_keep_an_event_from_being_written(
     say(desk, "still written")
     assert desk.account.events.filter(text="still written").exists()
     assert not Delivery.objects.filter(target=target).exists()
+
+
+def test_a_service_that_points_elsewhere_is_not_followed(receiver: Receiver) -> None:
+    receiver.mood = "elsewhere"
+    with pytest.raises(sending.NotSent):
+        sending.send_words(f"ntfy://127.0.0.1:{receiver.port}/topic?redirect=yes", "t", "x")
+    assert len(receiver.got) == 1

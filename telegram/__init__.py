@@ -1,0 +1,1 @@
+"""Questions and orders of people by Telegram: allow-listed chats, confirm codes, the same services as the admin."""
