@@ -383,22 +383,6 @@ class FactAdmin(DeskAdmin[M]):
         return False
 
 
-class OwnAdmin(FactAdmin[Any]):
-    """Rows of a person: everyone with a role sees their own, superusers all."""
-
-    account_path = None
-    owner: str
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        found = super().get_queryset(request)
-        return found if is_superuser(request.user) else found.filter(**{self.owner: person(request)})
-
-    def may(self, request: HttpRequest, obj: Any, role: Any) -> bool:
-        if isinstance(obj, self.model):
-            return self.get_queryset(request).filter(pk=obj.pk).exists()
-        return can_anywhere(request.user, "viewer")
-
-
 class FactInline(_TabularInline[Model, M]):
     """Rows of facts on another row's page; the page's own permission covers them."""
 

@@ -12,7 +12,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownF
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admincells import NOTHING, STATES, link, moment
-from accounts.adminkit import CLOCK, DialogForm, OwnAdmin, display, person, post_dialog
+from accounts.adminkit import CLOCK, DialogForm, display, person, post_dialog
+from accounts.adminown import OwnAdmin
 from accounts.models import TradingAccount
 from accounts.numberfields import StrictIntegerField
 from accounts.permissions import accounts_of, is_superuser

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from accounts.admincells import NOTHING, moment
-from accounts.adminkit import CLOCK, DialogForm, OwnAdmin, display, person, post_dialog
+from accounts.adminkit import CLOCK, DialogForm, display, person, post_dialog
+from accounts.adminown import OwnAdmin
 from telegram.domain import NUMBER_MAX
 from telegram.models import Chat
 from telegram.services import link_chat, unlink_chat

@@ -1,20 +1,18 @@
 """Admin of the API's tokens: everyone sees, makes and revokes their own, superusers all."""
 
 from datetime import timedelta
-from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admincells import NOTHING, STATES, moment
 from accounts.adminkit import CLOCK, DialogForm, FactAdmin, display, person, post_dialog
+from accounts.adminown import OwnAdmin
 from accounts.models import ApiRequest, ApiToken
 from accounts.numberfields import StrictIntegerField
-from accounts.permissions import can_anywhere, is_superuser
 from accounts.tokens import create_token, revoke_token
 from core.ids import SystemIds
 
@@ -36,8 +34,8 @@ class TokenDialog(DialogForm):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(FactAdmin[ApiToken]):
-    account_path = None
+class ApiTokenAdmin(OwnAdmin):
+    owner = "user"
     list_display = ("name", "prefix", "user", "scope", "state_label", "expires", "used")
     list_select_related = ("user",)
     search_fields = ("name", "prefix", "user__username")
@@ -45,16 +43,6 @@ class ApiTokenAdmin(FactAdmin[ApiToken]):
     fields = ("name", "prefix", "user", "scope", "networks", "created_at", "expires_at", "revoked_at", "last_used_at")
     actions_list = ("make",)
     actions_detail = ("revoke",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
-        found = super().get_queryset(request)
-        return found if is_superuser(request.user) else found.filter(user=person(request))
-
-    def may(self, request: HttpRequest, obj: Any, role: Any) -> bool:
-        """Let everyone with a role use tokens, and each see their own only: the rows are limited already."""
-        if isinstance(obj, ApiToken):
-            return is_superuser(request.user) or obj.user_id == request.user.pk
-        return can_anywhere(request.user, "viewer")
 
     @display(description="State", label=STATES)
     def state_label(self, token: ApiToken) -> tuple[str, str]:
