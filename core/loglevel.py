@@ -16,8 +16,9 @@ from core.clock import Clock
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # Other people's loggers keep theirs: some of them tell at DEBUG what must not be told
 PACKAGES = (
-    "accounts", "backtesting", "brokers", "core", "cycles", "dashboard", "engine", "events", "marketdata",
-    "notifications", "orders", "reconciliation", "risk", "signals", "strategies", "trading", "tradingsite",
+    "accounts", "backtesting", "brokers", "copying", "core", "cycles", "dashboard", "engine", "events", "exports",
+    "marketdata", "notifications", "orders", "reconciliation", "risk", "signals", "strategies", "telegram", "trading",
+    "tradingsite",
 )  # fmt: skip
 FILE = "level.json"
 LOOK_SECONDS = 2.0

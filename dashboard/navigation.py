@@ -37,6 +37,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Alarms", "notifications_active", "risk_guardalarm"),
             ("Signals", "podcasts", "signals_signal"),
             ("Signal sources", "sensors", "signals_signalsource"),
+            ("Copies", "content_copy", "copying_copy"),
+            ("Copy subscriptions", "sync_alt", "copying_subscription"),
             ("Kill switch", "dangerous", "risk_killswitch"),
             ("Guards", "shield", "risk_guardconfig"),
             ("Blocks", "block", "risk_block"),

@@ -21,6 +21,7 @@ from cycles.manager import CyclesManager
 from cycles.selectors import has_open_business, open_business
 from engine.closing import AutoClose
 from engine.commands import run_commands
+from engine.copying import COPYING_SECONDS, Copier
 from engine.doctor import examine_account
 from engine.gate import SendGate
 from engine.guarding import Guards
@@ -96,6 +97,7 @@ class AccountSession:
         self.projector = Projector(trader=self.trader, guards=self.guards, orders=self.orders, clock=clock)
         self.trader.worst_case = self.projector.objection
         self.realtime = Realtime(trader=self.trader, market=self.market, gate=self.gate, clock=clock)
+        self.copier = Copier(self)
         self.reporter = Reporter(self)
         self.loop = JobLoop(self._jobs(), clock=clock, ids=ids, timer=time.perf_counter)
         self.monitor = Monitor(timer=time.perf_counter, stages=stages)
@@ -112,6 +114,7 @@ class AccountSession:
             Job("cycles", settings.CYCLES_INTERVAL, self.cycles.run),
             Job("guards", 1.0, self._guards, backoff_longest=2.0),
             Job("trade", settings.UPDATE_INTERVAL, self._trade),
+            Job("copying", COPYING_SECONDS, self.copier.run),
             Job("signals", PASS_SECONDS, self._signals),
             Job("projection", PROJECTION_SECONDS, self.projector.run),
             Job("clock", CLOCK_LOOK_SECONDS, self._clock_skew),

@@ -20,6 +20,7 @@ BUILTINS = (
     "strategies.builtin.signal_trader",
     "strategies.builtin.scalping",
     "strategies.builtin.trend_following",
+    "strategies.builtin.copier",
 )
 
 

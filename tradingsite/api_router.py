@@ -7,6 +7,7 @@ from rest_framework.routers import DefaultRouter
 from accounts.api.accounts import AccountViewSet, EquityViewSet, SnapshotViewSet, SymbolViewSet
 from accounts.api.journal import CommandViewSet, EventViewSet
 from backtesting.api import BacktestViewSet, ParityViewSet
+from copying.api import CopyViewSet, SubscriptionViewSet
 from cycles.api import CycleViewSet
 from engine import api as engine
 from exports.api import ExportViewSet
@@ -46,6 +47,8 @@ router.register("parity", ParityViewSet, "api-parity")
 router.register("exports", ExportViewSet, "api-export")
 router.register("signals", SignalViewSet, "api-signal")
 router.register("signal-sources", SourceViewSet, "api-signal-source")
+router.register("copy-subscriptions", SubscriptionViewSet, "api-copy-subscription")
+router.register("copies", CopyViewSet, "api-copy")
 router.register("divergences", DivergenceViewSet, "api-divergence")
 router.register("claims", ClaimViewSet, "api-claim")
 router.register("notification-targets", TargetViewSet, "api-notification-target")

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "cycles",
     "exports",
     "signals",
+    "copying",
     "notifications",
     "risk",
     "reconciliation",

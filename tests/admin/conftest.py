@@ -14,6 +14,7 @@ from accounts.models import AccountSnapshot, ApiRequest, LoginSession, ServerOff
 from accounts.tokens import create_token
 from backtesting.models import Backtest, ParityReport
 from backtesting.parity.domain import Cause
+from copying.models import Copy, Subscription
 from core.ids import SystemIds
 from cycles.models import Cycle
 from engine.models import EngineHost, EngineProcess, EngineState, Lease
@@ -68,10 +69,8 @@ def make_account(name: str, login: int, **fields: object) -> TradingAccount:
     return account_services.create_account(name=name, login=login, server="Sim-Demo", at=AT, **fields)  # type: ignore[arg-type]
 
 
-def make_bot(account: TradingAccount, name: str = "MyBot_EURUSD") -> Bot:
-    return bot_services.create_bot(
-        account=account, name=name, strategy="cycle-trader", symbols=["EURUSD"], values={}, at=AT
-    )
+def make_bot(account: TradingAccount, name: str = "MyBot_EURUSD", strategy: str = "cycle-trader") -> Bot:
+    return bot_services.create_bot(account=account, name=name, strategy=strategy, symbols=["EURUSD"], values={}, at=AT)
 
 
 def make_intent(bot: Bot, cycle: Cycle | None, token: str) -> OrderIntent:
@@ -222,6 +221,12 @@ def fill(account: TradingAccount, bot: Bot, ticket: int) -> tuple[Cycle, Order, 
             }
         ],
     )  # fmt: skip
+    copied = Subscription.objects.create(
+        name="Mirror", provider=account, bot=bot, scaling="fixed", factor="0.1", volume_max="1", since=AT
+    )
+    Copy.objects.create(
+        subscription=copied, source=order, state="skipped", reason="too late", seen_at=AT, decided_at=AT, ended_at=AT
+    )
     raise_block(account_id=account.pk, bot_id=bot.pk, cause="person", reason="news at 14:30", at=AT)
     fill_risk(account, bot)
     fill_signals(bot)

@@ -13,6 +13,7 @@ from django.urls import reverse
 from accounts.models import ApiToken, LoginSession, TradingAccount
 from accounts.selectors import password_of
 from backtesting.models import Backtest
+from copying.models import Subscription
 from events.models import Command, Event
 from notifications.models import Delivery, Target
 from orders.models import IntentHistory, OrderIntent
@@ -20,7 +21,7 @@ from reconciliation.models import Claim, Divergence
 from risk.models import Block, GuardAlarm, KillSwitch, LiveRequest
 from signals.models import Signal, SignalSource
 from telegram.models import Chat
-from tests.admin.conftest import Desk
+from tests.admin.conftest import Desk, make_bot
 
 CONFIRMED = {"_form_submitted": "1"}
 # Answers that each dialog needs besides the confirmation
@@ -47,6 +48,18 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "volume": "0.01",
         "volume_max": "0.1",
         "max_age_seconds": "30",
+        "own_password": "correct horse",
+    },
+    "copying_subscription_make": {
+        "name": "All",
+        "bot": "Copies",
+        "provider": "Elsewhere",
+        "scaling": "fixed",
+        "factor": "0.1",
+        "volume_max": "1",
+        "positions_max": "5",
+        "age_max_seconds": "10",
+        "deviation_pips_max": "5",
         "own_password": "correct horse",
     },
     "telegram_chat_link": {"name": "Phone", "chat_id": "77", "own_password": "correct horse"},
@@ -108,6 +121,7 @@ def address(desk: Desk, label: str, name: str, on_row: bool) -> str:
         "reconciliation.ManualPosition": Divergence.objects.get(account=desk.account).pk,
         "reconciliation.Claim": Claim.objects.get(account=desk.account).pk,
         "backtesting.Backtest": Backtest.objects.values_list("pk", flat=True).get(config__bot__account=desk.account),
+        "copying.Subscription": Subscription.objects.get(bot=desk.bot).pk,
         "signals.SignalSource": SignalSource.objects.get(bot=desk.bot).pk,
         "signals.Signal": Signal.objects.get(source__bot=desk.bot).pk,
         "telegram.Chat": Chat.objects.get(user=desk.people["ben"]).pk,
@@ -205,6 +219,17 @@ def test_a_signal_is_approved_once_with_its_reason(desk: Desk, as_: Callable[...
     signal.refresh_from_db()
     assert (signal.state, signal.decided_by, signal.result) == ("approved", desk.people["ada"], "looks right")
     assert Command.objects.filter(kind="follow_signal", args={"signal": signal.pk}).count() == 1
+
+
+def test_a_copy_is_subscribed_to_by_a_manager_who_sees_both_accounts(desk: Desk, as_: Callable[..., Client]) -> None:
+    make_bot(desk.account, "Copies", strategy="copier")
+    make, form = reverse("admin:copying_subscription_make"), answers(desk, "copying_subscription_make")
+    assert "none that is called" in as_("mia").post(make, form).content.decode().replace("have no account", "none")
+    for wrong in ({"symbol_map": "[]"}, {"symbol_map": "{"}, {"bot": "MyBot_EURUSD"}, {"bot": "?"}, {"scaling": "x"}):
+        assert "HX-Redirect" not in as_("root").post(make, {**form, **wrong}).headers
+    assert as_("root").post(make, {**form, "symbol_map": '{"EURUSD.r": "EURUSD"}'}).headers["HX-Redirect"]
+    made = Subscription.objects.get(name="All")
+    assert (made.provider, made.bot.name, made.symbol_map) == (desk.other, "Copies", {"EURUSD.r": "EURUSD"})
 
 
 DANGEROUS = [

@@ -19,7 +19,7 @@ from tests.admin.conftest import Desk
 
 OURS = (
     "accounts", "strategies", "orders", "cycles", "risk", "engine", "events", "reconciliation", "backtesting",
-    "signals", "notifications", "exports", "telegram",
+    "signals", "notifications", "exports", "telegram", "copying",
 )  # fmt: skip
 # A person's saved filters stand on the desk, second factors on the page of their own security, a file in its export;
 # what a chat is about to do is gone within a minute
@@ -55,6 +55,8 @@ FACTS = {
     "parityreport",
     "signal",
     "signalsource",
+    "subscription",
+    "copy",
     "target",
     "delivery",
 }

@@ -9,10 +9,12 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.adminkit import CLOCK
+from accounts.models import AccountRole
 from backtesting.models import Backtest
 from orders.models import OrderIntent
 from reconciliation.models import Divergence
 from risk.models import GuardAlarm
+from strategies.models import Bot
 
 # Methods that only read need nothing but a login; whose rows they show is tested for all of them alike
 READS = ("GET", "HEAD", "OPTIONS")
@@ -45,6 +47,15 @@ def _reason(desk: Any) -> dict[str, Any]:
 def _count_down(desk: Any) -> None:
     deadline = CLOCK.now() + timedelta(minutes=5)
     GuardAlarm.objects.filter(account=desk.account).update(phase="countdown", deadline=deadline)
+
+
+def _copying(desk: Any) -> dict[str, Any]:
+    """Make the bot a copier, and let everybody of the account see the other one."""
+    Bot.objects.filter(pk=desk.bot.pk).update(strategy="copier")
+    for name in ("ben", "ada", "mia"):
+        AccountRole.objects.get_or_create(user=desk.people[name], account=desk.other, defaults={"role": "viewer"})
+    terms = {"name": "All", "scaling": "fixed", "factor": "0.1", "volume_max": "1"}
+    return {**terms, "bot": desk.bot.pk, "provider": desk.other.pk}
 
 
 def _waits(desk: Any) -> None:
@@ -101,6 +112,8 @@ WRITES: dict[str, Needs] = {
     "POST bots/{pk}/validate": Needs("viewer", scope="read", body=lambda desk: {"values": {}}),
     "POST commands": Needs("trader", body=lambda desk: _account(desk) | {"kind": "reconcile"}, running=True),
     "POST configurations/{pk}/revert": Needs("manager"),
+    "POST copy-subscriptions": Needs("manager", body=_copying),
+    "POST copy-subscriptions/{pk}/stop": Needs("manager"),
     "POST cycles/{pk}/close": Needs("trader", body=_reason, running=True),
     "POST exports": Needs(
         "viewer", scope="read", body=lambda desk: _account(desk) | {"kind": "deals", "format": "csv"}
