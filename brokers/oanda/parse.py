@@ -34,6 +34,8 @@ CURRENCY_LOT = 100_000.0
 LOT_STEP = 0.0001
 # A fill can open one trade, close several and reduce one: each is a deal of its own
 DEALS_PER_FILL = 1000
+# More than a double has
+DECIMALS_MAX = 16
 ORDER_KINDS = {"LIMIT": OrderKind.LIMIT, "STOP": OrderKind.STOP, "MARKET": OrderKind.MARKET}
 ORDER_STATES = {
     "PENDING": OrderState.WORKING, "FILLED": OrderState.FILLED, "TRIGGERED": OrderState.FILLED,
@@ -67,6 +69,14 @@ def number(value: Any) -> float:
 def ticket(value: Any) -> int:
     """Return a number of an order, trade or transaction in 1…2^63-1. Raises ReadError."""
     return facts.ticket(value, "a number of OANDA")
+
+
+def precision(value: Any) -> int:
+    """Return a number of decimals. Raises ReadError."""
+    result = facts.whole(value, "a precision of OANDA")
+    if not 0 <= result <= DECIMALS_MAX:
+        raise ReadError(f"a precision of OANDA is {result}.")
+    return result
 
 
 def moment(text: str) -> datetime:
@@ -110,9 +120,9 @@ def lot_units(instrument: Row) -> float:
 
 def symbol(row: Row, name: str, price: Row, conversion: float) -> SymbolSpec:
     """Parse an instrument; `conversion` is account currency per unit of its quote currency."""
-    digits, units = int(row["displayPrecision"]), lot_units(row)
+    digits, units = precision(row["displayPrecision"]), lot_units(row)
     base, _, quote_currency = text(row["name"]).partition("_")
-    step = max(LOT_STEP, 10.0 ** -int(row["tradeUnitsPrecision"]) / units)
+    step = max(LOT_STEP, 10.0 ** -precision(row["tradeUnitsPrecision"]) / units)
     middle = (number(price["bids"][0]["price"]) + number(price["asks"][0]["price"])) / 2
     return SymbolSpec(
         name=name,
@@ -130,7 +140,7 @@ def symbol(row: Row, name: str, price: Row, conversion: float) -> SymbolSpec:
         filling_mask=2,
         execution_mode=2,
         tradable=bool(price.get("tradeable", True)),
-        margin_per_lot=units * middle * number(row["marginRate"]) * conversion,
+        margin_per_lot=number(units * middle * number(row["marginRate"]) * conversion),
     )
 
 
