@@ -318,7 +318,12 @@ def read() -> Env:
     Raises:
         EnvError: Something is missing, unknown or wrong.
     """
-    _refuse_unknown({**_dotenv_variables(), **os.environ})
+    given = {**_dotenv_variables(), **os.environ}
+    _refuse_unknown(given)
+    for name in Env.model_fields:
+        # Bytes that are no UTF-8 arrive as halves of characters
+        if not (given.get(name.upper()) or "").isprintable():
+            raise EnvError(f"{name.upper()}: holds bytes that are no text in UTF-8, or control characters")
     try:
         return Env(_env_file=BASE_DIR / ".env")
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """The environment: what is accepted, what is refused and how."""
 
 import base64
+import os
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,21 @@ def test_nonsense_is_refused_by_name_without_its_value(
     with pytest.raises(env.EnvError) as refused:
         env.read()
     assert says in str(refused.value)
+    assert "frog" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("said", "meant"), [("True", True), ("FALSE", False), ("0", False), ("1", True)])
+def test_yes_and_no_are_said_in_any_case(monkeypatch: pytest.MonkeyPatch, said: str, meant: bool) -> None:
+    given(monkeypatch, {"DEBUG": said})
+    assert env.read().debug is meant
+
+
+@pytest.mark.parametrize("name", ["TRADING_HOST_NAME", "DATABASE_URL", "SECRET_KEY", "MT5_SERVER"])
+def test_bytes_that_are_no_text_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    given(monkeypatch, {"MT5_LOGIN": "5012345", "MT5_PASSWORD": "x", "MT5_SERVER": "Broker-Demo"})
+    monkeypatch.setenv(name, os.fsdecode(b"postgresql://frog\xff@h/d" if name == "DATABASE_URL" else b"frog\xff" * 12))
+    with pytest.raises(env.EnvError, match=name) as refused:
+        env.read()
     assert "frog" not in str(refused.value)
 
 
