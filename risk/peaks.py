@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
 
 import numpy as np
 
@@ -46,6 +47,15 @@ def follow_peak(
 def rebuilt(row: EquityPeak, *, needed: int) -> Peak:
     """Compute a peak again from its start, the recorded snapshots and the ledger's payments."""
     return rebuild(Peak(row.start_value, row.start_at), readings_since(row.account_id, row.start_at), needed)
+
+
+def peak_at(account_id: int, at: datetime, *, demo: bool, needed: int) -> float | None:
+    """Compute what an account's clean peak was at a time; None where it is not known so far back."""
+    row = EquityPeak.objects.filter(account_id=account_id, demo=demo, start_at__lte=at).first()
+    if row is None:
+        return None
+    until = takewhile(lambda reading: reading.at <= at, readings_since(account_id, row.start_at))
+    return rebuild(Peak(row.start_value, row.start_at), until, needed).value
 
 
 def readings_since(account_id: int, since: datetime) -> Iterator[Reading]:

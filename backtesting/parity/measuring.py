@@ -21,7 +21,8 @@ from brokers.simulator.account import AccountSpec
 from core.clock import Clock
 from events.services import record
 from marketdata.selectors import candle_store, tick_store
-from risk.selectors import current_config
+from risk.peaks import peak_at
+from risk.selectors import current_config, news_between
 from strategies.models import Bot, BotConfig
 
 DRIFTED = "PARITY_DRIFT"
@@ -116,13 +117,16 @@ def _plan(
     bot: Bot, config: BotConfig, prices: Mapping[str, Recorded], begin: datetime, end: datetime
 ) -> tuple[Plan, History]:
     balance = books.balance_before(bot.account_id, begin) or BALANCE
+    limits, demo = current_config(bot.account_id), bot.account.demo
     plan = Plan(
         strategy=config.strategy,
         values=config.values,
         account=AccountSpec(LOGIN, "", SERVER, bot.account.currency, balance, LEVERAGE),
         setups=tuple(books.setup_of(bot, symbol) for symbol in prices),
         interval_seconds=bot.interval_seconds,
-        limits=current_config(bot.account_id),
+        limits=limits,
+        news=news_between(begin, end),
+        peak=peak_at(bot.account_id, begin, demo=demo, needed=limits.peak_readings),
     )
     ticks = {symbol: known.full for symbol, known in prices.items()}
     return plan, History.of(ticks, begin=begin.timestamp(), end=end.timestamp())

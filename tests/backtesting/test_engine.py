@@ -25,7 +25,7 @@ from tests.world import ASK, BID, START, VALUES, Script, World
 
 # The market moves every five seconds, which gives the engine time to settle; cooldowns end after it has moved, and so
 # do the later ones, to which each look's delay adds up
-STEP_SECONDS, STEPS = 5.0, 16
+STEP_SECONDS, STEPS = 5.0, 15
 # A session looks this often
 LOOK_SECONDS = 0.5
 # Markets in all, and in one engine run; `make soak-backtest` asks for more of them
@@ -70,7 +70,7 @@ def as_ticks(script: Script) -> Ticks:
 
 
 def run(world: World, seconds: float) -> None:
-    """Let the session work; it ends while the last price is still fresh."""
+    """Let the session work; it ends before a cooldown that began in a late step could."""
     until = world.clock.ticks() + seconds
     while world.clock.ticks() < until:
         world.clock.advance(max(world.session.step(), LOOK_SECONDS))
@@ -141,7 +141,7 @@ def test_a_backtest_comes_to_the_cycles_legs_and_prices_of_the_engine(
         symbols = [setups[seed].name for seed in seeds if seed % len(names) == n]
         if symbols:
             world.bot(name, symbols=symbols, **KINDS[name])
-    run(world, STEP_SECONDS * (STEPS + 1) + 2)
+    run(world, STEP_SECONDS * (STEPS + 1))
     limits, legs, gained = GuardSettings.model_validate(SHARED), 0, 0.0
     for seed in seeds:
         found = replayed(setups[seed], walk(seed), KINDS[names[seed % len(names)]], limits=limits)
@@ -171,7 +171,7 @@ def test_a_guard_closes_in_a_backtest_what_it_closes_in_the_engine(world_of: Cal
     setup, script = SymbolSetup("M0001"), walk(4, pips=9.0)
     world = world_of({setup: script}, {**GUARDED, **limits}, 10_000.0)
     world.bot("Grid", symbols=[setup.name], **values)
-    run(world, STEP_SECONDS * (STEPS + 1) + 2)
+    run(world, STEP_SECONDS * (STEPS + 1))
     asked = GuardSettings.model_validate({**GUARDED, **limits})
     found = replayed(setup, script, values, limits=asked, balance=10_000.0)
     assert of_backtest(found) == of_engine(setup.name)

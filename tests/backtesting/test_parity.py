@@ -23,7 +23,9 @@ from core.clock import VirtualClock
 from cycles.models import Cycle
 from events.models import Event
 from marketdata.candlefile import Candles
+from risk.models import GuardAlarm
 from risk.services import lift_cause, raise_block
+from risk.services.configs import save_guards
 from strategies.models import Bot, BotConfig
 from tests.world import START, World
 
@@ -85,6 +87,57 @@ def test_what_a_guard_costs_is_told_and_raises_an_alert(desk: tuple[World, Bot])
     assert (event.bot_id, event.level) == (bot.pk, "warning")
     measured(bot)
     assert Event.objects.filter(kind=DRIFTED).count() == 1
+
+
+def test_what_a_guard_closed_live_it_closes_in_the_replay(desk: tuple[World, Bot]) -> None:
+    world, bot = desk
+    save_guards(
+        account=world.account, at=world.clock.now(), by=world.ada,
+        values={"drawdown_warn": None, "drawdown_reduce": None, "drawdown_close": 1.0, "countdown_seconds": 12,
+                "daily_warn": None, "daily_reduce": None, "worst_case": False},
+    )  # fmt: skip
+    world.run(STEP_SECONDS)
+    for pips in (-60, -50, -1, 1, 1, 1):
+        world.move(pips, run=STEP_SECONDS)
+    assert GuardAlarm.objects.get(guard="drawdown").phase == "closed"
+    assert not world.truth.positions
+    world.session.stop()
+    report = measured(bot)
+    assert report.status == "measured", report.note
+    assert report.live_legs == report.replay_legs >= 2
+    assert report.drift == 0
+
+
+def test_fills_beside_the_price_are_slippage(desk: tuple[World, Bot]) -> None:
+    world, bot = desk
+    world.run(1)
+    world.terminal._exchange.redescribe({}, {"EURUSD": {"slippage_points": 20}})  # type: ignore[union-attr]
+    trade(world)
+    world.session.stop()
+    report = measured(bot)
+    assert report.status == "measured", report.note
+    assert report.causes["slippage"] < 0
+    assert max(report.causes.values(), key=abs) == report.causes["slippage"]
+
+
+def test_what_was_missed_while_no_engine_ran_is_the_gaps(desk: tuple[World, Bot]) -> None:
+    world, bot = desk
+    trade(world, steps=3)
+    world.session.stop()
+    world.crash()
+    hand = world.by_hand()
+    for pips in (-9, -9, 30, -9, -9, 30, -9, 20):
+        world.clock.advance(20)
+        world.bid = round(world.bid + pips * 1e-4, 5)
+        hand.push_tick("EURUSD", world.bid, round(world.bid + 1e-4, 5))
+    world.start()
+    trade(world, seed=4, steps=3)
+    world.session.stop()
+    report = measured(bot)
+    assert report.status == "measured", report.note
+    assert report.replay_legs > report.live_legs
+    assert report.causes["gap"] != 0
+    assert max(report.causes, key=lambda cause: abs(report.causes[cause])) == "gap"
 
 
 def test_without_ticks_or_a_flat_start_it_says_so(desk: tuple[World, Bot]) -> None:
