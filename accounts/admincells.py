@@ -123,6 +123,12 @@ def moment(at: datetime | None) -> str:
     return NOTHING if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
+def to_the_millisecond(at: datetime) -> str:
+    """Show a time to the millisecond on one line, in UTC."""
+    text = f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"
+    return format_html('<span class="whitespace-nowrap" style="{}">{}</span>', DIGITS, text)
+
+
 def link(row: Any, text: str | None = None) -> str:
     """Link to a row's own admin page."""
     if row is None:

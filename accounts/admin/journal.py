@@ -5,7 +5,7 @@ import json
 from django.contrib import admin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
 
-from accounts.admincells import NOTHING, STATES, moment
+from accounts.admincells import NOTHING, STATES, moment, to_the_millisecond
 from accounts.adminkit import FactAdmin, ScopedRelatedFilter, display
 from events.audit import SYSTEM
 from events.models import AuditEntry, Command, Event
@@ -30,7 +30,7 @@ class EventAdmin(FactAdmin[Event]):
 
     @display(description="Time (UTC)", ordering="id")
     def time(self, event: Event) -> str:
-        return moment(event.at)
+        return to_the_millisecond(event.at)
 
     @display(description="Level", label=STATES, ordering="level")
     def level_label(self, event: Event) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.html import format_html
 
-from accounts.admincells import label, link, lots, moment, money, price, table
+from accounts.admincells import label, link, lots, moment, money, price, table, to_the_millisecond
 from accounts.selectors import digits_of
 from cycles.models import Cycle
 from events.models import Event
@@ -94,12 +94,8 @@ def timeline(cycle_id: int, limit: int = TIMELINE_MAX) -> list[Entry]:
 
 def timeline_table(cycle: Cycle) -> dict[str, Any]:
     """Show what happened to the cycle, oldest first."""
-    rows = ((_to_the_millisecond(e.at), e.what, link(e.row, _named(e.row)), e.text) for e in timeline(cycle.pk))
+    rows = ((to_the_millisecond(e.at), e.what, link(e.row, _named(e.row)), e.text) for e in timeline(cycle.pk))
     return table(("Time (UTC)", "What", "Of", "How"), rows)
-
-
-def _to_the_millisecond(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"
 
 
 def _named(row: Any) -> str:
