@@ -47,7 +47,7 @@ class BacktestSerializer(serializers.ModelSerializer[Backtest]):
         return backtest.shown_figures
 
 
-class WantedSerializer(StrictSerializer):
+class WantedBacktestSerializer(StrictSerializer):
     """A replay of a bot's configuration: the one in use, or `version`.
 
     With a `seed` prices are made by the model, else they are the recorded M1 candles; without `begin` and `end` all of
@@ -98,13 +98,13 @@ class BacktestViewSet(ReadViewSet):
     def get_queryset(self) -> Any:
         return super().get_queryset().annotate(shown_figures=F("result__figures"))
 
-    @documented(request=WantedSerializer, responses={202: BacktestSerializer}, examples=[START_EXAMPLE])
+    @documented(request=WantedBacktestSerializer, responses={202: BacktestSerializer}, examples=[START_EXAMPLE])
     @idempotent
     def create(self, request: Request) -> Response:
         """Start a backtest; poll the address in Location until its status is done, failed or cancelled."""
         if not can_anywhere(user_of(request), "trader"):
             raise PermissionDenied("This needs the role of a trader in the bot's account.")
-        wanted = WantedSerializer(data=request.data)
+        wanted = WantedBacktestSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         given = dict(wanted.validated_data)
         bot = Bot.objects.filter(pk=given.pop("bot"), account__in=accounts_of(user_of(request))).first()

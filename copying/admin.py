@@ -29,6 +29,7 @@ from accounts.adminkit import (
     scoped,
 )
 from accounts.models import TradingAccount
+from accounts.numberfields import StrictDecimalField, StrictFloatField, StrictIntegerField
 from accounts.permissions import accounts_of, can
 from copying.models import SCALINGS, Copy, Subscription
 from copying.services import subscribe, unsubscribe
@@ -53,23 +54,29 @@ class SubscriptionDialog(DialogForm):
         required=False, max_length=60, widget=UnfoldAdminTextInputWidget, help_text="Only this bot of it. Blank: all."
     )
     scaling = forms.ChoiceField(choices=SCALINGS, widget=UnfoldAdminSelectWidget)
-    factor = forms.DecimalField(max_digits=12, decimal_places=4, initial=1, widget=UnfoldAdminDecimalFieldWidget)
-    volume_max = forms.DecimalField(
-        max_digits=14, decimal_places=4, widget=UnfoldAdminDecimalFieldWidget, help_text="Lots of a copy at most."
+    factor = StrictDecimalField(
+        max_digits=12, decimal_places=4, initial=1, min_value=Decimal("0.0001"), widget=UnfoldAdminDecimalFieldWidget
+    )
+    volume_max = StrictDecimalField(
+        max_digits=14,
+        decimal_places=4,
+        min_value=Decimal("0.0001"),
+        widget=UnfoldAdminDecimalFieldWidget,
+        help_text="Lots of a copy at most.",
     )
     symbol_map = forms.CharField(
         required=False, max_length=4000, widget=UnfoldAdminTextInputWidget,
         help_text='Where symbols are called otherwise here, as {"EURUSD.r": "EURUSD"}.',
     )  # fmt: skip
     reverse = forms.BooleanField(required=False, widget=UnfoldBooleanSwitchWidget, help_text="Buy what they sell.")
-    positions_max = forms.IntegerField(
+    positions_max = StrictIntegerField(
         initial=10, min_value=1, max_value=1000, widget=UnfoldAdminIntegerFieldWidget, help_text="Open copies at most."
     )
-    age_max_seconds = forms.FloatField(
+    age_max_seconds = StrictFloatField(
         initial=10, min_value=0.5, max_value=3600, widget=UnfoldAdminDecimalFieldWidget,
         help_text="Positions that were opened longer ago are not copied.",
     )  # fmt: skip
-    deviation_pips_max = forms.FloatField(
+    deviation_pips_max = StrictFloatField(
         initial=5, min_value=0, max_value=100_000, widget=UnfoldAdminDecimalFieldWidget,
         help_text="How far the price may be from the provider's.",
     )  # fmt: skip

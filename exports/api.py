@@ -40,7 +40,7 @@ class ExportSerializer(serializers.ModelSerializer[Export]):
         return reverse("api-export-file", args=[export.pk]) if export.status == Export.Status.DONE else None
 
 
-class WantedSerializer(StrictSerializer):
+class WantedExportSerializer(StrictSerializer):
     """Both ends of the span are inclusive, without them all is meant. Charts (png) are of statement and equity."""
 
     account = StrictInteger(min_value=1, max_value=ID_MAX)
@@ -82,11 +82,13 @@ class ExportViewSet(ReadViewSet):
         found = Export.objects.select_related("account")
         return found if is_superuser(user) else found.filter(user=user, account__in=accounts_of(user))
 
-    @documented(request=WantedSerializer, responses={201: ExportSerializer, 202: ExportSerializer}, examples=[EXAMPLE])
+    @documented(
+        request=WantedExportSerializer, responses={201: ExportSerializer, 202: ExportSerializer}, examples=[EXAMPLE]
+    )
     @idempotent
     def create(self, request: Request) -> Response:
         """Export something one may read. 201: the file is there. 202: a job writes it, poll the address in Location."""
-        asked = WantedSerializer(data=request.data)
+        asked = WantedExportSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
         account = accounts_of(user_of(request)).filter(pk=given["account"]).first()

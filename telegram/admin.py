@@ -10,6 +10,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWi
 from accounts.admincells import NOTHING, moment
 from accounts.adminkit import CLOCK, DialogForm, display, person, post_dialog
 from accounts.adminown import OwnAdmin
+from accounts.numberfields import StrictIntegerField
 from telegram.domain import NUMBER_MAX
 from telegram.models import Chat
 from telegram.services import link_chat, unlink_chat
@@ -17,7 +18,7 @@ from telegram.services import link_chat, unlink_chat
 
 class ChatDialog(DialogForm):
     name = forms.CharField(max_length=60, widget=UnfoldAdminTextInputWidget, help_text="Whose telephone it is.")
-    chat_id = forms.IntegerField(
+    chat_id = StrictIntegerField(
         label="Number of the chat", min_value=1, max_value=NUMBER_MAX, widget=UnfoldAdminIntegerFieldWidget,
         help_text="Send /start to the desk's bot: it answers with this number.",
     )  # fmt: skip
