@@ -13,6 +13,11 @@ COPIER = "copier"
 NOT_OVER = (Copy.State.OPEN, Copy.State.CLOSING)
 
 
+def has_subscriptions(account_id: int) -> bool:
+    """Tell whether a bot of an account copies, or ever did."""
+    return Subscription.objects.filter(bot__account_id=account_id).exists()
+
+
 def active_subscriptions(account_id: int) -> list[Subscription]:
     """Return the subscriptions of an account's bots that still take positions."""
     rows = Subscription.objects.filter(bot__account_id=account_id, is_active=True)

@@ -10,6 +10,7 @@ from copying.selectors import (
     active_subscriptions,
     copies_under_way,
     equity_of,
+    has_subscriptions,
     position_of,
     positions_to_copy,
     waiting_copies,
@@ -38,8 +39,9 @@ class Copier:
     def run(self) -> None:
         """Follow what is open, exits first, then copy what is new. Raises ReadError, LeaseLost."""
         session = self.session
-        under_way = copies_under_way(session.account_id)
-        for copy in under_way:
+        if not has_subscriptions(session.account_id):
+            return
+        for copy in copies_under_way(session.account_id):
             self._follow(copy)
         for copy in waiting_copies(session.account_id).select_related("subscription__bot", "source"):
             self._skip(copy, "the subscription was stopped")

@@ -48,6 +48,7 @@ INTERVALS = {
     "cycles": 5.0,
     "guards": 6.0,
     "trade": 3.0,
+    "copying": 60.0,
     "signals": 60.0,
     "projection": 20.0,
     "winding down": 10.0,

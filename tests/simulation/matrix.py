@@ -41,6 +41,7 @@ INTERVALS = {
     "cycles": 10.0,
     "guards": 12.0,
     "trade": 10.0,
+    "copying": 300.0,
     "signals": 300.0,
     "projection": 40.0,
     "clock": 60.0,
