@@ -159,7 +159,9 @@ GUARDED: dict[str, Any] = {
 }  # fmt: skip
 CLOSING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "drawdown": ({"drawdown_reduce": 1.5, "drawdown_close": 3.0}, {"distance": 6.0, "lot_size": 0.5}),
-    "daily_loss": ({"daily_close": 2.0}, {"distance": 6.0, "lot_size": 0.5, "direction": "sell"}),
+    "daily_loss": (
+        {"daily_close": 2.0, "countdown_seconds": 7}, {"distance": 6.0, "lot_size": 0.5, "direction": "sell"},
+    ),
     "loss": ({"cycle_close": 1.0}, {"distance": 5000.0, "lot_size": 1.0, "max_cycles": 1, "entry_cooldown": 20.5}),
 }  # fmt: skip
 
