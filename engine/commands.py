@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from brokers.doctor import Grade
 from cycles.integrity import CHECKS
 from cycles.requests import CLOSE_CYCLE
-from engine.alerts import follow_signal
 from engine.byhand import change_stops, close_cycle, close_order
+from engine.followsignal import follow_signal
 from engine.settling import settle_divergence
 from events.selectors import waiting_commands
 from events.services import finish_command

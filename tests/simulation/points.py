@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDERS = ("orders", "cycles", "engine")
 # Rehearsed by tests of their own: they run at a person's word, in a process or with rows that no desk here has
 ELSEWHERE = (
-    "engine/alerts.py",
+    "engine/followsignal.py",
     "engine/byhand.py",
     "engine/settling.py",
     "engine/reconciling.py",
