@@ -75,7 +75,8 @@ def make_accounts(count: int, positions: int, values: dict[str, Any], *, speed: 
         bot = create_bot(
             account=account, name="Grid", strategy="cycle-trader", symbols=["EURUSD"], values=values, at=at
         )
-        _open(path, account, bot, positions)
+        if positions:
+            _open(path, account, bot, positions)
         set_bot_state(bot=bot, state="running", at=at)
         set_desired_state(account=account, state="running", at=at)
 

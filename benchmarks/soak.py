@@ -139,7 +139,7 @@ def soak(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, A
     """Make the accounts, run, hurt and watch; return the report."""
     chance = Chance(options.seed)
     say(f"seed {options.seed}; making {options.accounts} accounts")
-    fleet.make_accounts(options.accounts, 1, fleet.TRADING, speed=30.0)
+    fleet.make_accounts(options.accounts, 0, fleet.TRADING, speed=30.0)
     engine = Engine({**os.environ, "TRADING_MAX_RESTARTS": "100"}, "--runners", str(options.runners), demo=False)
     samples: list[dict[str, float]] = []
     try:
@@ -174,7 +174,11 @@ def soak(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, A
         sent = OrderIntent.objects.filter(sent_at__isnull=False).count()
     finally:
         engine.close()
-    bad = [*grown(samples), *(f"books and broker of {name} differ" for name in different)]
+    bad = [
+        *grown(samples),
+        *(["nothing was sent"] if not sent else []),
+        *(f"books and broker of {name} differ" for name in different),
+    ]
     return {
         "benchmark": "soak", "accounts": options.accounts, "minutes": options.minutes, "seed": options.seed,
         "ended": dict(work.done), "orders_sent": sent, "samples": samples, "verdict": "; ".join(bad) or "sound",

@@ -15,8 +15,8 @@ from copying.selectors import (
     positions_to_copy,
     waiting_copies,
 )
-from engine.alerts import TakenAlready
 from engine.byhand import change_stops, close_order
+from engine.followsignal import TakenAlready
 from orders.gate import fenced
 from orders.models import IntentKind, Order
 from strategies.domain import OpenCycle
