@@ -93,6 +93,7 @@ class BrokerKind(models.TextChoices):
     REMOTE = "remote", "Remote MetaTrader 5 terminal"
     OANDA = "oanda", "OANDA v20"
     JFOREX = "jforex", "JForex (Dukascopy), through a bridge"
+    CRYPTO = "crypto", "Crypto exchange, through ccxt"
     PAPER = "paper", "Paper (real prices, simulated trades)"
 
 

@@ -151,7 +151,7 @@ def set_investor_password(*, account: TradingAccount, password: str, at: datetim
 
 def investor_objection(broker: str, password: str, master: str) -> str | None:
     """Say what is wrong with an investor password beside the one that trades; None when it may be kept."""
-    if broker in (BrokerKind.OANDA, BrokerKind.JFOREX):
+    if broker in (BrokerKind.OANDA, BrokerKind.JFOREX, BrokerKind.CRYPTO):
         return f"{BrokerKind(broker).label} has no password that only reads: each token may trade."
     return "That is the password that trades: the investor password is another one." if password == master else None
 

@@ -19,6 +19,7 @@ HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 SYMBOL_LENGTH_MAX = 29
 SYMBOL = re.compile(r"[A-Za-z0-9#.@_][A-Za-z0-9#.@_+\-&/!$^]{0,28}\Z", re.ASCII)
 SYMBOLS_MAX = 20
+EXCHANGE = re.compile(r"[a-z0-9]{2,40}(-demo)?\Z")
 PLAIN_FIELDS = ("server", "terminal_path", "currency", "placement")
 
 
@@ -128,6 +129,16 @@ def jforex_account(address: str, server: str, margin_mode: str) -> list[tuple[st
     return wrong
 
 
+def crypto_account(server: str, margin_mode: str) -> list[tuple[str, str]]:
+    """Return what is wrong with the settings of an account at a crypto exchange, by field."""
+    wrong = []
+    if not EXCHANGE.match(server):
+        wrong.append(("server", "Write the exchange as ccxt names it, for example okx, or okx-demo for its sandbox."))
+    if margin_mode != MarginMode.NETTING:
+        wrong.append(("margin_mode", "An exchange has one position a symbol: choose netting."))
+    return wrong
+
+
 def check_account(account: TradingAccount) -> None:
     """Check what the database's constraints do not: invisible characters, and what a kind of broker needs.
 
@@ -150,6 +161,8 @@ def check_account(account: TradingAccount) -> None:
     if account.broker == BrokerKind.JFOREX:
         found = jforex_account(account.terminal_path, account.server, account.margin_mode)
         errors |= {field: [text] for field, text in found}
+    if account.broker == BrokerKind.CRYPTO:
+        errors |= {field: [text] for field, text in crypto_account(account.server, account.margin_mode)}
     errors |= {field: [text] for field, text in _paper_errors(account)}
     if errors:
         raise ValidationError(errors)

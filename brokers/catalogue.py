@@ -1,5 +1,6 @@
 """What each kind of broker can do, read from the gateways themselves."""
 
+from brokers.crypto.gateway import CryptoGateway
 from brokers.gateway import Capabilities
 from brokers.jforex.gateway import JForexGateway
 from brokers.mt5.gateway import Mt5Gateway
@@ -8,7 +9,8 @@ from brokers.oanda.gateway import OandaGateway
 from brokers.paper.gateway import PaperGateway
 
 CATALOGUE: tuple[Capabilities, ...] = tuple(
-    gateway.capabilities for gateway in (Mt5Gateway, RemoteMt5Gateway, OandaGateway, JForexGateway, PaperGateway)
+    gateway.capabilities
+    for gateway in (Mt5Gateway, RemoteMt5Gateway, OandaGateway, JForexGateway, CryptoGateway, PaperGateway)
 )
 ROWS: tuple[tuple[str, str], ...] = (
     ("magic", "Magic number"),

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from brokers.crypto.gateway import CryptoGateway
 from brokers.gateway import ClockOffset, ConnectError, Gateway
 from brokers.jforex.gateway import JForexGateway
 from brokers.mt5.agentstate import AgentError, Pairing
@@ -15,7 +16,7 @@ from brokers.mt5.remote import RemoteMt5Gateway, RemoteTerminal
 from brokers.oanda.gateway import OandaGateway
 from core.clock import Clock
 
-KIND_NAMES = "simulator, mt5, remote, oanda or jforex"
+KIND_NAMES = "simulator, mt5, remote, oanda, jforex or crypto"
 
 
 def open_gateway(
@@ -33,7 +34,8 @@ def open_gateway(
     """Make a gateway, without connecting it yet.
 
     Options: `path` is the simulator's state file, the full path of terminal64.exe, the host:port of a remote
-    terminal's agent, OANDA's account id, or the address of a JForex bridge; `pairing` is that agent's pairing code.
+    terminal's agent, OANDA's account id, or the address of a JForex bridge; `pairing` is that agent's pairing code;
+    `currency` is what a crypto exchange's swaps settle in.
     With `is_for_reading` a MetaTrader's password may be the investor's, and nothing is ever sent to it. Raises
     ConnectError.
     """
@@ -56,6 +58,11 @@ def open_gateway(
         return JForexGateway(
             address=path, login=login, token=password, server=server, clock=clock, symbol_map=symbol_map
         )
+    if kind == "crypto":
+        return CryptoGateway(
+            login=login, secret=password, server=server, currency=str(options.get("currency") or ""), clock=clock,
+            symbol_map=symbol_map,
+        )  # fmt: skip
     raise ConnectError(f"There is no gateway for brokers of kind {kind!r}.", f"Choose {KIND_NAMES}.")
 
 

@@ -13,7 +13,8 @@ from strategies.models import Bot
 
 KINDS = (
     ("Simulated", BrokerKind.SIMULATOR), ("MT5 on this machine", BrokerKind.MT5), ("MT5 elsewhere", BrokerKind.REMOTE),
-    ("OANDA", BrokerKind.OANDA), ("JForex", BrokerKind.JFOREX), ("Paper", BrokerKind.PAPER),
+    ("OANDA", BrokerKind.OANDA), ("JForex", BrokerKind.JFOREX), ("Crypto", BrokerKind.CRYPTO),
+    ("Paper", BrokerKind.PAPER),
 )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def first_steps(user: User) -> list[Step]:
         return []
     add = reverse("admin:accounts_tradingaccount_add")
     return [
-        Step("Add an account", "Simulated, an MT5 terminal here or elsewhere, OANDA or JForex. A demo one first.",
+        Step("Add an account", "Simulated, MT5 here or elsewhere, OANDA, JForex, a crypto exchange. A demo one first.",
              add, bool(ids), tuple((title, f"{add}?{urlencode({'broker': kind.value})}") for title, kind in KINDS)),
         Step("Let the doctor look", "Start the account: the engine logs in and checks money, trading and clock.",
              account, examined.exists()),

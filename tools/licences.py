@@ -18,7 +18,7 @@ ACCEPTED = (
     "cc0", "postgresql", "zpl", "zope", "artistic",
 )  # fmt: skip
 # Not installed on every system, or without words in their metadata: read from their own pages
-BY_HAND = {"metatrader5": "MIT", "colorama": "BSD-3-Clause", "u-msgpack-python": "MIT"}
+BY_HAND = {"metatrader5": "MIT", "colorama": "BSD-3-Clause", "u-msgpack-python": "MIT", "winloop": "MIT"}
 HEAD = """# Licences
 
 What `requirements.lock` installs, and under which licence. Written by `make licences`; a package whose licence is not

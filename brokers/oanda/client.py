@@ -4,15 +4,14 @@ Facts: developer.oanda.com, development guide and best practices: 120 requests a
 connections a second; requests beyond are answered 429.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import httpx
 
+from brokers.budget import budget_of
 from brokers.gateway import ReadError
 from core.clock import Clock
 
@@ -23,8 +22,6 @@ HOSTS = {
 ACCOUNT_ID = re.compile(r"[0-9]{3}-[0-9]{3}-([0-9]{1,12})-[0-9]{3}\Z")
 REQUESTS_PER_SECOND = 100
 CONNECT_SECONDS, READ_SECONDS = 5.0, 15.0
-_budgets: dict[str, "Budget"] = {}
-_budgets_lock = Lock()
 
 
 class NotSent(Exception):
@@ -33,37 +30,6 @@ class NotSent(Exception):
 
 class NoAnswer(Exception):
     """The request may have arrived; no readable answer came."""
-
-
-class Budget:
-    """How many requests a token has left this second, for all gateways of this process that use it."""
-
-    def __init__(self, per_second: int) -> None:
-        self._per_second = per_second
-        self._lock = Lock()
-        self._left = float(per_second)
-        self._at: float | None = None
-
-    def take(self, clock: Clock) -> None:
-        """Take one, waiting until there is one."""
-        with self._lock:
-            while True:
-                now = clock.ticks()
-                gained = 0.0 if self._at is None else max(0.0, now - self._at) * self._per_second
-                self._at = now
-                self._left = min(float(self._per_second), self._left + gained)
-                # A millionth less counts as one: a sleep may end a rounding error too early
-                if self._left >= 1 - 1e-6:
-                    self._left -= 1
-                    return
-                clock.sleep((1 - self._left) / self._per_second)
-
-
-def budget_of(token: str) -> Budget:
-    """Return the budget of a token."""
-    name = hashlib.sha256(token.encode()).hexdigest()
-    with _budgets_lock:
-        return _budgets.setdefault(name, Budget(REQUESTS_PER_SECOND))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +51,7 @@ class Client:
 
     def __init__(self, base: str, account: str, token: str, *, clock: Clock) -> None:
         self._clock = clock
-        self._budget = budget_of(token)
+        self._budget = budget_of(token, REQUESTS_PER_SECOND)
         self.account_path = f"/v3/accounts/{account}"
         headers = {"Authorization": f"Bearer {token}", "Accept-Datetime-Format": "RFC3339"}
         timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)

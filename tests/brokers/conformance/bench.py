@@ -80,6 +80,8 @@ class Bench(ABC):
         """Count the market orders that the broker really executed."""
 
     server_offset = timedelta(0)
+    # What of the balance the broker's ledger does not tell
+    untold_deposit = 0.0
 
     def permit(self, intent: str = "") -> Permit:
         """Make a permit, for a new intent unless one is named."""

@@ -6,12 +6,13 @@ from tempfile import TemporaryDirectory
 
 from tests.brokers.conformance.behaviours import BEHAVIOURS
 from tests.brokers.conformance.bench import Bench
+from tests.brokers.conformance.crypto import CryptoBench
 from tests.brokers.conformance.jforex import JForexBench
 from tests.brokers.conformance.mt5 import AgentBench, Mt5Bench
 from tests.brokers.conformance.oanda import OandaBench
 from tests.brokers.conformance.paper import PaperBench
 
-BENCHES: tuple[Callable[[Path], Bench], ...] = (Mt5Bench, AgentBench, OandaBench, JForexBench, PaperBench)
+BENCHES: tuple[Callable[[Path], Bench], ...] = (Mt5Bench, AgentBench, OandaBench, JForexBench, CryptoBench, PaperBench)
 DOCUMENT = Path(__file__).parents[3] / "docs" / "brokers.md"
 BEGIN, END = "<!-- conformance -->\n", "<!-- /conformance -->\n"
 

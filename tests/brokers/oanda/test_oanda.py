@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from brokers.budget import Budget
 from brokers.domain import ClosePosition, DealEntry, MarginMode, OpenPosition, Reason, Side
 from brokers.gateway import ConnectError, ReadError
-from brokers.oanda.client import Budget
 from brokers.oanda.gateway import OandaGateway
 from core.clock import SystemClock, VirtualClock
 from core.outcome import Accepted, Refused, Unknown

@@ -1,0 +1,1 @@
+"""The gateway to exchanges through ccxt: swaps in one currency, one netted position a symbol."""
