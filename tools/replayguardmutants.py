@@ -28,7 +28,7 @@ REPLAY_GUARD_MUTANTS: tuple[Mutant, ...] = (
             f"{TESTS}::test_a_loss_of_the_day_is_of_the_brokers_day"),
     removed("a backtest looks at a guard's midnights and dangers", GUARDING_PY,
             "return min(self._due, self._midnight, min(turns, default=NEVER))", JUMPS, by="return self._due"),
-    removed("a backtest looks when a countdown is over", GUARDING_PY, "times.append(alarm.deadline)", JUMPS,
+    removed("a backtest looks when a countdown is over", GUARDING_PY, "times.append(alarm.deadline)", DRAWDOWN,
             by="pass"),
     removed("a refused close is asked for again in a backtest", GUARDING_PY,
             "if Phase.CLOSING in phases or (has_traded and Phase.STANDING in phases):",
