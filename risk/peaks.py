@@ -2,18 +2,12 @@
 
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import takewhile
 
-import numpy as np
-
-from accounts.models import AccountSnapshot, TradingAccount
-from marketdata.bars import bars_between
+from accounts.models import AccountSnapshot
 from orders.models import Deal
-from risk.domain.brokertime import broker_day
 from risk.domain.peak import Peak, Reading, advance, begin, rebuild
-from risk.domain.pricepath import MINUTE, Trade, floating_lows, realized_by, stretches
-from risk.domain.whatif import Recorded
 from risk.models import DayStart, EquityPeak
 from risk.selectors import Ledger
 
@@ -71,59 +65,6 @@ def readings_since(account_id: int, since: datetime) -> Iterator[Reading]:
         while complete and payments and payments[0][0] <= at:
             flow += float(payments.popleft()[1])
         yield Reading(at, float(equity - credit), complete, flow)
-
-
-def recorded(account_id: int, *, since: datetime, zone: str) -> list[Recorded]:
-    """Read what a what-if replays, with the broker's day of each reading; without a zone the days are UTC's.
-
-    Between the readings stand the worst prices of each minute, where the candles of what was held are kept here.
-    """
-    readings = list(readings_since(account_id, since))
-    lows = price_lows(account_id, since, readings[-1].at) if readings else []
-    found, next_low = [], 0
-    for n, reading in enumerate(readings):
-        begin = next_low
-        while next_low < len(lows) and lows[next_low][0] <= reading.at:
-            next_low += 1
-        own = tuple(lows[begin:next_low]) if n and reading.complete else ()
-        found.append(Recorded(reading, broker_day(reading.at, zone, None), own))
-    return found
-
-
-def price_lows(account_id: int, since: datetime, until: datetime) -> list[tuple[datetime, float]]:
-    """Return (end of the minute, equity without credit at its worst prices), by deals, snapshots and kept candles."""
-    server = TradingAccount.objects.values_list("server", flat=True).get(pk=account_id)
-    deals = Deal.objects.filter(account_id=account_id, kind__in=("buy", "sell"), at__lte=until).order_by("at", "ticket")
-    trades = [
-        Trade(
-            at.timestamp(), position, symbol, float(volume) * (1 if kind == "buy" else -1), float(price), float(profit),
-            float(profit + swap + commission + fee),
-        )
-        for at, position, symbol, kind, volume, price, profit, swap, commission, fee in deals.values_list(
-            "at", "position_id", "symbol", "kind", "volume", "price", "profit", "swap", "commission", "fee"
-        )
-    ]  # fmt: skip
-    held, worth = stretches(trades, until.timestamp())
-    held = [s for s in held if s.until > since.timestamp()]
-    bars = {}
-    for symbol in sorted({s.symbol for s in held}):
-        rows = bars_between(server, symbol, int(MINUTE), since, until, around=0)
-        bars[symbol] = np.array([(at, low, high) for at, _, high, low, _ in rows], dtype=float).reshape(-1, 3)
-    starts, floating = floating_lows(held, worth, bars)
-    inside = starts >= since.timestamp()
-    starts, floating = starts[inside], floating[inside]
-    snapshots = AccountSnapshot.objects.filter(account_id=account_id, complete=True, at__lte=until).order_by("at")
-    known = [(at.timestamp(), float(balance)) for at, balance in snapshots.values_list("at", "balance")]
-    if not known or not len(starts):
-        return []
-    moments, balances = np.array(known).T
-    index = np.searchsorted(moments, starts, side="right") - 1
-    usable = index >= 0
-    starts, floating, index = starts[usable], floating[usable], index[usable]
-    base = balances[index] + realized_by(trades, starts) - realized_by(trades, moments[index]) + floating
-    return [
-        (datetime.fromtimestamp(at + MINUTE, UTC), round(float(low), 2)) for at, low in zip(starts, base, strict=True)
-    ]
 
 
 def day_start(account_id: int, day: date, midnight: datetime, reading: Reading, balance: float, ledger: Ledger) -> (

@@ -23,7 +23,7 @@ from accounts.permissions import accounts_of, can, is_superuser
 from risk.domain.settings import GuardSettings
 from risk.domain.whatif import what_if
 from risk.models import GuardConfig
-from risk.peaks import recorded
+from risk.replaying import recorded
 from risk.selectors import current_config
 from risk.services.configs import save_guards
 from strategies.admin.page import VersionForm, styled
@@ -150,7 +150,7 @@ def guards_page(
 def replayed(account: TradingAccount, settings: GuardSettings, days: int) -> dict[str, Any]:
     """Show what proposed limits would have done to the account's recorded equity of so many days."""
     since = CLOCK.now() - timedelta(days=days)
-    records = recorded(account.pk, since=since, zone=settings.broker_time_zone)
+    past = recorded(account.pk, since=since, zone=settings.broker_time_zone)
     rows = [
         (
             moment(fired.at),
@@ -161,11 +161,10 @@ def replayed(account: TradingAccount, settings: GuardSettings, days: int) -> dic
             amount(fired.lowest),
             money(fired.saved),
         )
-        for fired in what_if(settings, records)
+        for fired in what_if(settings, past.records)
     ]
     heads = ("Time (UTC)", "Guard", "Tier", "Figure", "Equity", "Lowest after", "Closing would have saved")
-    minutes = sum(len(record.lows) for record in records)
-    return {"count": len(records), "days": days, "minutes": minutes, "table": table(heads, rows), "fired": len(rows)}
+    return {"history": past, "days": days, "table": table(heads, rows), "fired": len(rows)}
 
 
 def history(account: TradingAccount | None) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""Equity between two recorded readings: what the account held, by the ledger, at the worst price of every minute.
+"""Equity between two recorded readings: what the account held, by the ledger, at the prices of the time.
 
-The worst prices of all symbols in a minute count at once, so the path is a lower bound; swaps of open positions are in
-the next reading only, and so is the spread of positions that were sold (candles are bid prices).
+Where the engine recorded ticks, all symbols are taken at the same moments, at bid or ask. Elsewhere the worst prices of
+a minute's candles count at once, so that path is a lower bound, without the spread of positions that were sold (candles
+are bid prices). Swaps of open positions are in the next reading only.
 """
 
 from collections import defaultdict
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
+
+from marketdata.tickstore import GAP_SECONDS, Seen
 
 MINUTE = 60.0
 # Less than this move of the price says too little about what a price unit is worth: profits are in whole cents
@@ -65,7 +68,7 @@ def stretches(trades: Iterable[Trade], until: float) -> tuple[list[Stretch], dic
         if lots:
             held[t.position] = Stretch(t.symbol, lots, price, t.at, until)
     found += held.values()
-    return [s for s in found if s.until - s.since >= MINUTE], {s: abs(median(v)) for s, v in worth.items()}
+    return found, {s: abs(median(v)) for s, v in worth.items()}
 
 
 def floating_lows(
@@ -80,6 +83,8 @@ def floating_lows(
     sums, whole = np.zeros(len(starts)), np.ones(len(starts), dtype=bool)
     touched = np.zeros(len(starts), dtype=bool)
     for s in found:
+        if s.until - s.since < MINUTE:
+            continue
         first, end = np.searchsorted(starts, (s.since, s.until - MINUTE), side="left")
         last = end + (end < len(starts) and starts[end] == s.until - MINUTE)
         # Minutes that it holds in part are known by the ledger and the readings, not by a candle
@@ -99,6 +104,53 @@ def floating_lows(
         touched[first:last] = True
     use = whole & touched
     return starts[use], sums[use]
+
+
+def floating_seen(
+    found: Sequence[Stretch], worth: Mapping[str, float], seen: Mapping[str, Seen]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the moments at which something was held and a price of it was seen, what it came to, and if that is whole.
+
+    It is not whole where a held symbol has no known worth or was not looked at for longer than a session pauses.
+    """
+    moments = np.unique(np.concatenate([rows.at for rows in seen.values()] or [np.empty(0)]))
+    sums, held = np.zeros(len(moments)), np.zeros(len(moments), dtype=bool)
+    paused = np.diff(moments, prepend=-np.inf, append=np.inf) > GAP_SECONDS
+    whole = ~(paused[:-1] | paused[1:])
+    for s in found:
+        first, last = np.searchsorted(moments, (s.since, s.until), side="left")
+        if last <= first:
+            continue
+        held[first:last] = True
+        rows = seen.get(s.symbol)
+        if rows is None or not len(rows) or s.symbol not in worth:
+            whole[first:last] = False
+            continue
+        index = np.searchsorted(rows.at, moments[first:last], side="right") - 1
+        whole[first:last] &= (index >= 0) & (moments[first:last] - rows.at[np.maximum(index, 0)] <= GAP_SECONDS)
+        price = (rows.bid if s.signed_lots > 0 else rows.ask)[np.maximum(index, 0)]
+        sums[first:last] += (price - s.price) * s.signed_lots * worth[s.symbol]
+    return moments[held], sums[held], whole[held]
+
+
+def least_by_minute(moments: np.ndarray, values: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return moment and value of the least of each minute, ascending; a minute that is not whole is left out."""
+    minutes = np.floor(moments / MINUTE)
+    usable = ~np.isin(minutes, minutes[~whole])
+    moments, values, minutes = moments[usable], values[usable], minutes[usable]
+    order = np.lexsort((moments, values, minutes))
+    first = order[np.unique(minutes[order], return_index=True)[1]]
+    return moments[first], values[first]
+
+
+def minutes_held(found: Sequence[Stretch], begin: float, end: float) -> int:
+    """Return in how many minutes of a span something was held, in part or whole."""
+    first = int(begin // MINUTE)
+    held = np.zeros(max(0, int(-(-end // MINUTE)) - first), dtype=bool)
+    for s in found:
+        if s.until > begin and s.since < end:
+            held[max(0, int(s.since // MINUTE) - first) : int(-(-s.until // MINUTE)) - first] = True
+    return int(held.sum())
 
 
 def realized_by(trades: Sequence[Trade], moments: np.ndarray) -> np.ndarray:

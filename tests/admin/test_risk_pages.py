@@ -118,8 +118,10 @@ def test_limits_are_tried_on_recorded_equity_before_they_are_saved(desk: Desk, a
     shown = as_("mia").post(url, {**data, "drawdown_warn": "5"}).content.decode()
     assert "What if these limits had held" in shown
     assert "6.00 %" in shown
-    assert "of the last 30 days. Nothing was saved" in shown
-    assert "of the last 7 days. Nothing was saved" in as_("mia").post(url, {**data, "days": "7"}).content.decode()
+    assert "4 recorded readings of the last 30 days." in shown
+    assert "0 minutes by the ticks that the engine saw, 0 by the worst prices of candles" in shown
+    assert "Nothing was saved." in shown
+    assert "readings of the last 7 days." in as_("mia").post(url, {**data, "days": "7"}).content.decode()
     for wrong in ("0", "91", "x"):
         refused = as_("mia").post(url, {**data, "days": wrong}).content.decode()
         assert "What if these limits had held" not in refused
