@@ -5,14 +5,19 @@ A parser of a broker is made of these and runs in `guarded`: it gives a fact or 
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from brokers.gateway import ReadError
 
 T = TypeVar("T")
+P = ParamSpec("P")
 TICKET_MAX = 2**63 - 1
 # Beyond any account's worth; what is larger is damage, and no column holds it
 AMOUNT_MAX = 1e12
+# What is made of two amounts
+FIGURE_MAX = 1e16
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -24,6 +29,40 @@ def guarded(what: str, fix: str, parse: Callable[..., T], *args: Any) -> T:
         raise
     except (ArithmeticError, AttributeError, TypeError, ValueError, LookupError, RecursionError) as problem:
         raise ReadError(f"{what} can't be read: {type(problem).__name__} {problem}.", fix) from None
+
+
+def reads(who: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Make a gateway's read raise ReadError for an answer of any other shape than the one that it was written for."""
+
+    def wrapped(method: Callable[P, T]) -> Callable[P, T]:
+        @wraps(method)
+        def read(*args: P.args, **rest: P.kwargs) -> T:
+            return guarded(f"{who}'s answer", "It is tried again.", lambda: keepable(method(*args, **rest)))
+
+        return read
+
+    return wrapped
+
+
+def keepable(found: T) -> T:
+    """Return facts as they are, one or several. Raises ReadError where a value of one fits into no column."""
+    if is_dataclass(found):
+        for field in fields(found):
+            _check(getattr(found, field.name), field.name)
+    elif isinstance(found, tuple | list):
+        for fact in found:
+            keepable(fact)
+    return found
+
+
+def _check(value: Any, name: str) -> None:
+    if isinstance(value, int) and abs(value) > TICKET_MAX:
+        raise ReadError(f"{name} is {value}.")
+    if isinstance(value, float) and not abs(value) < FIGURE_MAX:
+        raise ReadError(f"{name} is {value}.")
+    if isinstance(value, str) and UNSTORABLE.search(value):
+        raise ReadError(f"{name} holds what is no text.")
+    keepable(value)
 
 
 def number(value: Any, name: str) -> float:

@@ -25,6 +25,7 @@ from brokers.domain import (
     Side,
     SymbolSpec,
 )
+from brokers.facts import reads
 from brokers.gateway import UTC_CLOCK, Capabilities, ClockOffset, ConnectError, ReadError, SymbolError
 from core.clock import Clock
 
@@ -99,6 +100,7 @@ class CryptoReader:
 
     # Reads
 
+    @reads("The exchange")
     def account(self) -> AccountState:
         """Read the account. Raises ReadError."""
         return self._account(self._positions())
@@ -126,10 +128,12 @@ class CryptoReader:
             if row.get("swap") and row.get("linear") and row.get("settle") == self._currency
         }
 
+    @reads("The exchange")
     def symbols(self) -> Sequence[str]:
         """Name every linear swap that settles in the account's currency. Raises ReadError."""
         return tuple(self._markets())
 
+    @reads("The exchange")
     def broker_name(self, symbol: str) -> str:
         """Return ccxt's name, BTC/USDT:USDT for BTCUSDT. Raises SymbolError, ReadError."""
         given, markets = self._given.get(symbol), self._markets()
@@ -152,6 +156,7 @@ class CryptoReader:
         """Exchanges speak UTC."""
         return UTC_CLOCK
 
+    @reads("The exchange")
     def spec(self, symbol: str) -> SymbolSpec:
         """Read a market. Raises SymbolError, ReadError."""
         name = self.broker_name(symbol)
@@ -167,10 +172,11 @@ class CryptoReader:
             name=symbol, digits=digits, point=tick, contract_size=size,
             volume_min=number(limits["min"] or step), volume_max=number(limits["max"] or 1e9), volume_step=step,
             stops_level_points=0, freeze_level_points=0, value_per_price=size,
-            currency_base=str(row["base"]), currency_profit=str(row["quote"]), filling_mask=2, execution_mode=2,
-            tradable=row.get("active") is not False,
+            currency_base=facts.text(row["base"]), currency_profit=facts.text(row["quote"]), filling_mask=2,
+            execution_mode=2, tradable=row.get("active") is not False,
         )  # fmt: skip
 
+    @reads("The exchange")
     def quote(self, symbol: str) -> Quote:
         """Read the best prices of the order book. Raises ReadError, SymbolError."""
         name = self.broker_name(symbol)
@@ -182,6 +188,7 @@ class CryptoReader:
 
         return guarded(f"price of {symbol}", parsed)
 
+    @reads("The exchange")
     def book(self) -> Book:
         """Read account, positions and resting orders. Raises ReadError, also when fills and positions don't agree."""
         rows, states = self._agreed()
@@ -286,10 +293,12 @@ class CryptoReader:
             _moment(row["timestamp"]),
         )  # fmt: skip
 
+    @reads("The exchange")
     def deals(self, since: datetime, until: datetime) -> tuple[Deal, ...]:
         """Read the fills of a period in the symbols that are known here. Raises ReadError."""
         return tuple(deal for deal in self._deals() if since <= deal.at <= until)
 
+    @reads("The exchange")
     def deals_of(self, position_id: int) -> tuple[Deal, ...]:
         """Read all deals of one position. Raises ReadError."""
         return tuple(deal for deal in self._deals() if deal.position_id == position_id)
@@ -313,6 +322,7 @@ class CryptoReader:
             -fill.fee, 0.0, made.magic, made.comment, fill.at,
         )  # fmt: skip
 
+    @reads("The exchange")
     def order_history(self, since: datetime, until: datetime) -> tuple[HistoricOrder, ...]:
         """Read the orders that ended in a period in the symbols that are known here. Raises ReadError."""
         has = self._exchange.has
@@ -339,6 +349,7 @@ class CryptoReader:
             number(row["price"] or 0), made.magic, made.comment, _moment(row["timestamp"]), _moment(done),
         )  # fmt: skip
 
+    @reads("The exchange")
     def candles(self, symbol: str, seconds: int, count: int) -> tuple[Candle, ...]:
         """Read the last closed candles of traded prices, oldest first. Raises ReadError."""
         name, exchange = self.broker_name(symbol), self._exchange
@@ -357,7 +368,7 @@ class CryptoReader:
 
 def guarded(what: str, parse: Callable[..., T], *args: Any) -> T:
     """Run a parser; whatever goes wrong in it is a ReadError that says what could not be read."""
-    return facts.guarded(f"The exchange's {what}", "", parse, *args)
+    return facts.guarded(f"The exchange's {what}", "", lambda: facts.keepable(parse(*args)))
 
 
 def number(value: Any) -> float:

@@ -18,7 +18,7 @@ from brokers.domain import (
     Request,
     SymbolSpec,
 )
-from brokers.facts import text
+from brokers.facts import reads, text
 from brokers.gateway import (
     UTC_CLOCK,
     Capabilities,
@@ -143,6 +143,7 @@ class JForexGateway:
 
     # Reads
 
+    @reads("The bridge")
     def account(self) -> AccountState:
         """Read the account. Raises ReadError."""
         return guarded("account", self._account, self._client.read("account"))
@@ -154,6 +155,7 @@ class JForexGateway:
         self._home, self._leverage = found.currency, found.leverage
         return found
 
+    @reads("The bridge")
     def symbols(self) -> Sequence[str]:
         """Name every instrument of the bridge. Raises ReadError."""
         if not self._instruments:
@@ -164,6 +166,7 @@ class JForexGateway:
         rows = self._client.read("instruments")
         self._instruments = guarded("instruments", lambda: {text(row["name"]): row for row in rows["instruments"]})
 
+    @reads("The bridge")
     def broker_name(self, symbol: str) -> str:
         """Return JForex's name, EUR/USD for EURUSD. Raises SymbolError, ReadError."""
         given = self._given.get(symbol)
@@ -185,6 +188,7 @@ class JForexGateway:
         """Dukascopy speaks UTC."""
         return UTC_CLOCK
 
+    @reads("The bridge")
     def spec(self, symbol: str) -> SymbolSpec:
         """Read an instrument, with what a move is worth in account currency now. Raises SymbolError, ReadError."""
         name = self.broker_name(symbol)
@@ -224,6 +228,7 @@ class JForexGateway:
             raise ReadError(f"JForex has no price of {name}.", "It is tried again at once.")
         return rows[0]
 
+    @reads("The bridge")
     def quote(self, symbol: str) -> Quote:
         """Ask for the latest price. Raises ReadError, SymbolError."""
         return guarded(f"price of {symbol}", parse.quote, self._price(self.broker_name(symbol)), symbol)
@@ -242,6 +247,7 @@ class JForexGateway:
         """Return how the stream is."""
         return StreamState(False, last_error="switched off") if self._stream is None else self._stream.state()
 
+    @reads("The bridge")
     def book(self) -> Book:
         """Read account, positions and resting orders, which the bridge reads in one step. Raises ReadError."""
         return guarded("book", self._book, self._client.read("book"))
@@ -252,6 +258,7 @@ class JForexGateway:
         resting = tuple(parse.pending(*each) for each in rows if each[0]["state"] == parse.RESTING)
         return Book(self._clock.now(), self._account(body), positions, resting)
 
+    @reads("The bridge")
     def deals(self, since: datetime, until: datetime) -> tuple[Deal, ...]:
         """Read the ledger of a period: what orders brought, and money that moved. Raises ReadError."""
         found = [deal for row in self._ended(since, until) for deal in guarded("order", self._deals_in, row)]
@@ -259,6 +266,7 @@ class JForexGateway:
         found += guarded("money", lambda: [parse.money(row) for row in rows["money"]])
         return tuple(sorted((d for d in found if since <= d.at <= until), key=lambda d: (d.at, d.ticket)))
 
+    @reads("The bridge")
     def deals_of(self, position_id: int) -> tuple[Deal, ...]:
         """Read all deals of one position. Raises ReadError."""
         body = self._client.read(f"orders/{position_id}")
@@ -270,6 +278,7 @@ class JForexGateway:
     def _deals_in(self, row: Mapping[str, Any]) -> tuple[Deal, ...]:
         return tuple(parse.deals(row, self._ours(row["instrument"]), self._lot(row["instrument"])))
 
+    @reads("The bridge")
     def order_history(self, since: datetime, until: datetime) -> tuple[HistoricOrder, ...]:
         """Read the orders that were filled or cancelled in a period. Raises ReadError."""
 
@@ -293,6 +302,7 @@ class JForexGateway:
             after = following
         raise ReadError(f"More than {PAGES_MAX} pages of orders.", "Ask for a shorter period.")
 
+    @reads("The bridge")
     def candles(self, symbol: str, seconds: int, count: int) -> tuple[Candle, ...]:
         """Read the last closed candles, oldest first. Raises ReadError."""
         name = self.broker_name(symbol)

@@ -57,7 +57,7 @@ class Mark:
 
 def guarded(what: str, parse: Callable[..., T], *args: Any) -> T:
     """Run a parser; whatever goes wrong in it is a ReadError that says what could not be read."""
-    return facts.guarded(f"The bridge's {what}", "", parse, *args)
+    return facts.guarded(f"The bridge's {what}", "", lambda: facts.keepable(parse(*args)))
 
 
 def number(value: Any) -> float:
@@ -141,8 +141,8 @@ def symbol(row: Row, name: str, price: Row, worth: float, leverage: int) -> Symb
         stops_level_points=0,
         freeze_level_points=0,
         value_per_price=units * worth,
-        currency_base=str(row["base"]),
-        currency_profit=str(row["quoted"]),
+        currency_base=text(row["base"]),
+        currency_profit=text(row["quoted"]),
         filling_mask=2,
         execution_mode=2,
         tradable=row["tradable"] is True,

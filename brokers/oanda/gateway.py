@@ -1,6 +1,6 @@
 """The OANDA gateway: one v20 account. A trade is a position; its client extensions carry magic, comment and intent."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from brokers.domain import (
     Side,
     SymbolSpec,
 )
+from brokers.facts import reads
 from brokers.gateway import (
     UTC_CLOCK,
     Capabilities,
@@ -129,6 +130,7 @@ class OandaGateway:
 
     # Reads
 
+    @reads("OANDA")
     def account(self) -> AccountState:
         """Read the account. Raises ReadError."""
         row = self._client.read("summary")
@@ -136,6 +138,7 @@ class OandaGateway:
         self._home = found.currency
         return found
 
+    @reads("OANDA")
     def symbols(self) -> Sequence[str]:
         """Name every instrument of the account. Raises ReadError."""
         if not self._instruments:
@@ -146,6 +149,7 @@ class OandaGateway:
         rows = self._client.read("instruments")
         self._instruments = parse.guarded("instruments", lambda: {row["name"]: row for row in rows["instruments"]})
 
+    @reads("OANDA")
     def broker_name(self, symbol: str) -> str:
         """Return OANDA's name, EUR_USD for EURUSD. Raises SymbolError, ReadError."""
         given = self._given.get(symbol)
@@ -162,6 +166,7 @@ class OandaGateway:
         """OANDA speaks UTC."""
         return UTC_CLOCK
 
+    @reads("OANDA")
     def spec(self, symbol: str) -> SymbolSpec:
         """Read an instrument, with what a move is worth in account currency now. Raises SymbolError, ReadError."""
         name = self.broker_name(symbol)
@@ -194,6 +199,7 @@ class OandaGateway:
             raise ReadError(f"Nothing converts {currency} into {home} now.", "It is tried again.")
         return found
 
+    @reads("OANDA")
     def quote(self, symbol: str) -> Quote:
         """Ask for the latest price. Raises ReadError, SymbolError."""
         name = self.broker_name(symbol)
@@ -216,6 +222,7 @@ class OandaGateway:
         """Return how the stream is."""
         return StreamState(False, last_error="switched off") if self._stream is None else self._stream.state()
 
+    @reads("OANDA")
     def book(self) -> Book:
         """Read account, trades and resting orders, which one answer of OANDA holds together. Raises ReadError."""
         body = self._client.read("")
@@ -256,6 +263,7 @@ class OandaGateway:
             self._load_instruments()
         return parse.lot_units(self._instruments[instrument])
 
+    @reads("OANDA")
     def deals(self, since: datetime, until: datetime) -> tuple[Deal, ...]:
         """Read the ledger of a period, page by page. Raises ReadError."""
         index = self._client.read(
@@ -275,6 +283,7 @@ class OandaGateway:
                 return self._deals(rows)
             transaction_id = int(page[-1]["id"])
 
+    @reads("OANDA")
     def deals_of(self, position_id: int) -> tuple[Deal, ...]:
         """Read all deals of one trade: its opening fill, and the fills that closed it. Raises ReadError."""
         trade = self._client.read(f"trades/{position_id}")["trade"]
@@ -286,16 +295,16 @@ class OandaGateway:
     def _deals(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Deal, ...]:
         return tuple(deal for row in rows for deal in parse.guarded("transaction", self._deals_in, row))
 
-    def _deals_in(self, row: Mapping[str, Any]) -> Iterator[Deal]:
+    def _deals_in(self, row: Mapping[str, Any]) -> tuple[Deal, ...]:
         if row["type"] != "ORDER_FILL":
-            yield parse.money(row)
-            return
+            return (parse.money(row),)
         parts = [row.get("tradeOpened"), *(row.get("tradesClosed") or ()), row.get("tradeReduced")]
         for number in {int(part["tradeID"]) for part in parts if part} - self._marks.keys():
             found = self._client.read(f"trades/{number}")["trade"]
             self._marks[number] = parse.mark(found.get("clientExtensions"))
-        yield from parse.deals(row, self._ours(row["instrument"]), self._lot(row["instrument"]), self._marks)
+        return parse.deals(row, self._ours(row["instrument"]), self._lot(row["instrument"]), self._marks)
 
+    @reads("OANDA")
     def order_history(self, since: datetime, until: datetime) -> tuple[HistoricOrder, ...]:
         """Read the orders that ended in a period. Raises ReadError."""
         found: list[HistoricOrder] = []
@@ -311,6 +320,7 @@ class OandaGateway:
             query["beforeID"] = min(int(row["id"]) for row in rows)
         return tuple(order for order in found if since <= order.done_at <= until)
 
+    @reads("OANDA")
     def candles(self, symbol: str, seconds: int, count: int) -> tuple[Candle, ...]:
         """Read the last closed candles, oldest first. Raises ReadError."""
         if seconds not in GRANULARITIES:

@@ -58,7 +58,7 @@ class Mark:
 
 def guarded(what: str, parse: Callable[..., T], *args: Any) -> T:
     """Run a parser; whatever goes wrong in it is a ReadError that says what could not be read."""
-    return facts.guarded(f"OANDA's {what}", "", parse, *args)
+    return facts.guarded(f"OANDA's {what}", "", lambda: facts.keepable(parse(*args)))
 
 
 def number(value: Any) -> float:

@@ -91,6 +91,8 @@ CATALOGUE = {
         "None for an empty tuple": f"{MT5}::test_none_is_a_failure_and_never_an_empty_book",
         "missing fields, odd numbers, texts and codes": DAMAGED,
         "the same of OANDA": "brokers/oanda/test_parse.py::test_a_damaged_answer_is_a_fact_or_a_failed_read",
+        "the same of a JForex bridge": "brokers/jforex/test_parse.py::test_a_damaged_answer_is_a_fact_or_a_failed_read",
+        "the same of an exchange": "brokers/crypto/test_reading.py::test_damaged_answers_are_facts_or_a_failed_read",
         "an unknown return code": f"{MT5}::test_return_codes_mean_what_the_reference_says",
         "another login": f"{MT5}::test_another_login_on_the_terminal_is_never_traded",
         "another server, currency, leverage, mode, digits": DOCTOR,
