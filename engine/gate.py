@@ -5,7 +5,7 @@ from typing import Protocol
 
 from brokers.sendjournal import SendJournal
 from core.clock import Clock
-from risk.selectors import block_on, standing_blocks
+from risk.selectors import block_on, standing_blocks, standing_kills
 from risk.services import raise_block
 
 
@@ -51,10 +51,14 @@ class SendGate:
         self._journal.add(token)
         return None
 
-    def why_not_enter(self, bot_id: int | None, symbol: str) -> str | None:
+    def why_not_enter(self, bot_id: int | None, symbol: str, *, opens_cycle: bool) -> str | None:
         """Say which block or kill switch forbids an entry, or None: it may have come since the review looked."""
-        found = block_on(standing_blocks(self.account_id), bot_id, symbol)
-        return None if found is None else f"{found.cause}: {found.reason}"
+        kills = standing_kills(self.account_id)
+        found = block_on(standing_blocks(self.account_id, kills), bot_id, symbol)
+        if found is not None:
+            return f"{found.cause}: {found.reason}"
+        switch = next((kill for kill in kills if opens_cycle and kill.bot_id in (None, bot_id)), None)
+        return None if switch is None else f"kill switch: no new cycles: {switch.reason}"
 
     def was_sent(self, token: str) -> bool:
         """Tell whether the send journal knows this intent."""

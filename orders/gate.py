@@ -33,8 +33,8 @@ class Gate(Protocol):
         """Say why this intent must not be sent now, or None; its token goes into the send journal when it may."""
         ...
 
-    def why_not_enter(self, bot_id: int | None, symbol: str) -> str | None:
-        """Inside a transaction: say who forbids that exposure is raised now, or None."""
+    def why_not_enter(self, bot_id: int | None, symbol: str, *, opens_cycle: bool) -> str | None:
+        """Inside a transaction: say who forbids that exposure is raised now, or that a cycle begins, or None."""
         ...
 
     def was_sent(self, token: str) -> bool:

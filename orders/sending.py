@@ -89,7 +89,9 @@ def send_intent(planned: Planned, *, gateway: Sender, gate: Gate, clock: Clock) 
 def _mark_sent(intent: OrderIntent, *, gate: Gate, at: datetime, deadline: datetime) -> bool:
     """Write down that the request leaves, unless somebody came to forbid entries since the review looked."""
     entry = intent.kind in (IntentKind.OPEN, IntentKind.PLACE)
-    objection = gate.why_not_enter(intent.bot_id, intent.symbol) if entry else None
+    objection = None
+    if entry:
+        objection = gate.why_not_enter(intent.bot_id, intent.symbol, opens_cycle=_opens_cycle(intent))
     objection = objection or (_whose_it_would_join(intent) if entry else None)
     claimed, fence = IntentState.CLAIMED, gate.token
     if objection is not None:
@@ -99,6 +101,13 @@ def _mark_sent(intent: OrderIntent, *, gate: Gate, at: datetime, deadline: datet
         intent.pk, claimed, IntentState.SENT, fence=fence, why="handed to the broker", at=at, sent_at=at,
         deadline=deadline,
     )  # fmt: skip
+
+
+def _opens_cycle(intent: OrderIntent) -> bool:
+    """Tell whether an entry is the first request of its cycle."""
+    if intent.cycle_id is None:
+        return True
+    return not OrderIntent.objects.filter(cycle_id=intent.cycle_id, pk__lt=intent.pk).exists()
 
 
 def _held(intent: OrderIntent) -> QuerySet[Order]:

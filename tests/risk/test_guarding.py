@@ -12,7 +12,7 @@ from engine.rounds import standing_of
 from orders.models import OrderIntent
 from risk.domain.alarms import Alarm, Phase
 from risk.domain.readings import Level, Tier
-from risk.models import Block, EquityPeak, GuardAlarm
+from risk.models import Block, EquityPeak, GuardAlarm, KillSwitch
 from risk.selectors import block_on, flattened_bots, standing_blocks
 from risk.services import lift_block, raise_block
 from risk.services.alarms import acknowledge_alarm, rearm_alarm, veto_alarm, write_alarm
@@ -232,8 +232,9 @@ def test_limits_hold_within_one_pass(world: World) -> None:
     assert entries() == 3
 
 
+@pytest.mark.parametrize("mode", ["no_entries", "exits_only", "flatten"])
 def test_a_kill_switch_that_comes_after_the_review_still_holds_the_entry_back(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    mode: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person stops the account between the review's look and the moment at which the request would leave."""
     from risk.domain import review as honest
@@ -241,7 +242,7 @@ def test_a_kill_switch_that_comes_after_the_review_still_holds_the_entry_back(
     def review(*args: Any) -> Any:
         verdict = honest(*args)
         if entries() == 0:
-            throw(world, "exits_only")
+            throw(world, mode)
         return verdict
 
     monkeypatch.setattr("engine.trading.review", review)
@@ -250,6 +251,26 @@ def test_a_kill_switch_that_comes_after_the_review_still_holds_the_entry_back(
     assert world.truth.positions == ()
     assert {(i.state, i.sent_at) for i in OrderIntent.objects.all()} == {("refused", None)}
     assert OrderIntent.objects.count() == 1
+
+
+def test_no_new_cycles_lets_an_open_one_go_on_however_late_it_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from risk.domain import review as honest
+
+    world.bot()
+    world.run(3)
+    assert len(world.truth.positions) == 1
+
+    def review(*args: Any) -> Any:
+        if not KillSwitch.objects.exists():
+            throw(world, "no_entries")
+        return honest(*args)
+
+    monkeypatch.setattr("engine.trading.review", review)
+    world.move(-11, run=3)
+    assert KillSwitch.objects.exists()
+    assert len(world.truth.positions) == 2
 
 
 def test_a_veto_in_the_moment_of_the_deadline_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

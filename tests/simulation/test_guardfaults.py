@@ -58,7 +58,7 @@ def test_a_person_who_meets_a_database_that_is_away_acts_later() -> None:
 
 
 def test_witness_and_books_tell_of_an_entry_against_a_switch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SendGate, "why_not_enter", lambda *_: None)
+    monkeypatch.setattr(SendGate, "why_not_enter", lambda *_, **__: None)
     told = _killed_run().violations
     assert any("while blocked by [('kill switch exits_only',)]" in violation for violation in told), told
     assert any("while blocked by exits_only" in violation for violation in told), told
