@@ -129,6 +129,17 @@ def test_a_drawdown_counts_down_ten_seconds_closes_at_the_brokers_price_and_stay
     assert found.balance == found.equity == pytest.approx(10_000 - 1210 - 10 - 7)
 
 
+def test_a_margin_level_that_the_price_alone_brings_down_is_seen_when_it_is_reached() -> None:
+    # A lot at a leverage of 100 takes 1,100 of 10,000; the level is below 700 % from 230 pips on
+    prices = path(*[0.0] * 5, *np.arange(-10.0, -400.0, -10.0), *[0.0] * 50)
+    asked = plan(limits=limits(margin_close=700.0), **ONE_LOT)
+    jumping, every = (Replay(asked, prices, every_tick=each).run() for each in (False, True))
+    assert steps_of(jumping) == steps_of(every)
+    assert told(jumping)[0][:3] == ("margin", "account", "closing")
+    (leg,) = jumping.legs
+    assert 1.1 - 0.0240 <= leg.price_close <= 1.1 - 0.0220
+
+
 def test_without_a_person_who_re_arms_nothing_is_entered_any_more() -> None:
     prices = path(*[0.0] * 5, *[-30.0] * 5, *[0.0] * 120)
     values = {"target_profit": 5.0, "lot_size": 1.0}
