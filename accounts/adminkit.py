@@ -100,7 +100,7 @@ class ScopedRelatedFilter(_RelatedFilter):
         return [(str(row.pk), str(row)) for row in found[:500]]
 
 
-def _has_anywhere(request: HttpRequest, role: RoleName) -> bool:
+def has_anywhere(request: HttpRequest, role: RoleName) -> bool:
     """Tell whether a person has a role in some account; the sidebar asks that for every page, so ask once a request."""
     known: dict[str, bool] = request.__dict__.setdefault("_roles_anywhere", {})
     return known[role] if role in known else known.setdefault(role, can_anywhere(request.user, role))
@@ -326,7 +326,7 @@ class DeskAdmin(CleanQueries, _ModelAdmin[M]):
         if self.account_path is None:
             return is_superuser(request.user)
         if not isinstance(obj, self.model):
-            return _has_anywhere(request, role)
+            return has_anywhere(request, role)
         account = self.account_of(obj)
         return is_superuser(request.user) if account is None else can(request.user, account, role)
 

@@ -5,8 +5,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.adminkit import FactAdmin, person
-from accounts.permissions import can_anywhere, is_superuser
+from accounts.adminkit import FactAdmin, has_anywhere, person
+from accounts.permissions import is_superuser
 
 
 class OwnAdmin(FactAdmin[Any]):
@@ -22,4 +22,4 @@ class OwnAdmin(FactAdmin[Any]):
     def may(self, request: HttpRequest, obj: Any, role: Any) -> bool:
         if isinstance(obj, self.model):
             return self.get_queryset(request).filter(pk=obj.pk).exists()
-        return can_anywhere(request.user, "viewer")
+        return has_anywhere(request, "viewer")

@@ -7,14 +7,17 @@ from django.db.models import Q
 from accounts.models import TradingAccount
 
 
+class ExportKind(models.TextChoices):
+    STATEMENT = "statement", "Statement"
+    DEALS = "deals", "Deals"
+    CYCLES = "cycles", "Cycles"
+    EQUITY = "equity", "Equity"
+
+
 class Export(models.Model):
     """One file that a person asked for. Only they (and superusers) fetch it, while they have a role in the account."""
 
-    class Kind(models.TextChoices):
-        STATEMENT = "statement", "Statement"
-        DEALS = "deals", "Deals"
-        CYCLES = "cycles", "Cycles"
-        EQUITY = "equity", "Equity"
+    Kind = ExportKind
 
     class Format(models.TextChoices):
         CSV = "csv", "CSV"

@@ -24,8 +24,9 @@ from accounts.adminkit import (
 from accounts.numberfields import StrictDecimalField, StrictFloatField
 from accounts.permissions import can
 from core.ids import SystemIds
+from signals import services
 from signals.models import Signal, SignalSource
-from signals.services import approve, create_source, reject, stop_source
+from signals.services import create_source, stop_source
 from strategies.models import Bot
 
 State = Signal.State
@@ -210,7 +211,7 @@ class SignalAdmin(FactAdmin[Signal]):
         otherwise="It does not wait",
     )
     def approve(self, request: HttpRequest, signal: Signal, reason: str) -> str:
-        approve(signal=signal, by=person(request), at=CLOCK.now(), reason=reason)
+        services.approve(signal=signal, by=person(request), at=CLOCK.now(), reason=reason)
         return f"{signal.key} is approved."
 
     @post_dialog(
@@ -224,5 +225,5 @@ class SignalAdmin(FactAdmin[Signal]):
         otherwise="It does not wait",
     )
     def reject(self, request: HttpRequest, signal: Signal, reason: str) -> str:
-        reject(signal=signal, by=person(request), at=CLOCK.now(), reason=reason)
+        services.reject(signal=signal, by=person(request), at=CLOCK.now(), reason=reason)
         return f"{signal.key} is rejected."

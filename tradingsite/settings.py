@@ -249,6 +249,7 @@ SPECTACULAR_SETTINGS = {
         "DesiredStateEnum": "accounts.models.DesiredState.choices",
         "LevelEnum": "events.models.Level.choices",
         "TargetKindEnum": "notifications.models.TargetKind.choices",
+        "ExportKindEnum": "exports.models.ExportKind.choices",
         "DivergenceKindEnum": "reconciliation.models.KindChoice.choices",
         "DivergenceStateEnum": "reconciliation.models.State.choices",
     },

@@ -115,7 +115,7 @@ def symbol(info: Any, name: str, margin_per_lot: float) -> SymbolSpec:
         volume_step=positive(info.volume_step, "volume_step"),
         stops_level_points=whole(info.trade_stops_level, "trade_stops_level"),
         freeze_level_points=whole(info.trade_freeze_level, "trade_freeze_level"),
-        value_per_price=positive(info.trade_tick_value, "trade_tick_value") / tick_size,
+        value_per_price=positive(positive(info.trade_tick_value, "trade_tick_value") / tick_size, "value_per_price"),
         currency_base=text(info.currency_base),
         currency_profit=text(info.currency_profit),
         filling_mask=whole(info.filling_mode, "filling_mode"),

@@ -336,6 +336,8 @@ def test_an_examination_goes_to_the_inbox(desk: Desk, as_: Callable[..., Client]
 
 
 def test_force_order_sync_goes_to_the_inbox(desk: Desk, as_: Callable[..., Client]) -> None:
+    # What waits already is not asked for again
+    Command.objects.all().delete()
     as_("ada").post(reverse("admin:accounts_tradingaccount_force_order_sync", args=(desk.account.pk,)), CONFIRMED)
     assert Command.objects.filter(kind="force_order_sync", requested_by=desk.people["ada"]).count() == 1
 

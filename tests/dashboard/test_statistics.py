@@ -130,6 +130,6 @@ def test_ten_thousand_trades_take_a_bounded_number_of_queries(desk: Desk, django
     )  # fmt: skip
     client = client_of(desk.ada)
     client.get(URL)
-    with django_assert_max_num_queries(32):
+    with django_assert_max_num_queries(26):
         page = client.get(URL)
     assert len(page.context["chart"]["points"]) <= 4_000

@@ -14,6 +14,8 @@ from django.apps import apps
 from accounts import secondfactor, tokens
 from accounts import services as accounts
 from accounts.models import AccountSnapshot, AppDevice, TradingAccount, User
+from copying import services as copying
+from copying.models import Subscription
 from core.ids import SystemIds
 from cycles import requests as cycle_requests
 from cycles.models import Cycle
@@ -33,6 +35,7 @@ from signals import services as signals
 from signals.models import Signal, SignalSource
 from strategies import services as strategies
 from strategies.models import Bot
+from telegram import services as telegram
 from tests.admin.conftest import make_intent
 from tests.reconciliation.test_pass import by_hand, check, held, opened
 from tests.world import World
@@ -71,6 +74,19 @@ class Desk:
     @property
     def who(self) -> dict[str, Any]:
         return {"by": self.ada, "at": AT}
+
+    def copier(self) -> Bot:
+        """Return a bot of another account that could copy this one."""
+        account = accounts.create_account(name="Copies", login=1002, server="Sim-Demo", at=AT)
+        return strategies.create_bot(
+            account=account, name="Copier", strategy="copier", symbols=["EURUSD"], values={}, at=AT
+        )
+
+    def subscribed(self, copier: Bot) -> Subscription:
+        return copying.subscribe(
+            name="Follow", provider=self.account, bot=copier, scaling="multiplier", factor=Decimal(1),
+            volume_max=Decimal(1), **self.who,
+        )  # fmt: skip
 
     def unknown_intent(self) -> int:
         intent = make_intent(self.bot, None, "t1")
@@ -192,6 +208,15 @@ CALLS: dict[str, Callable[[Desk], Callable[[], Any]]] = {
     ),
     "accounts.tokens.revoke_token": _prepared(
         lambda d: d.token(), lambda d, token: tokens.revoke_token(token=token, **d.who)
+    ),
+    "copying.services.subscribe": _prepared(lambda d: d.copier(), lambda d, copier: d.subscribed(copier)),
+    "copying.services.unsubscribe": _prepared(
+        lambda d: d.subscribed(d.copier()),
+        lambda d, subscription: copying.unsubscribe(subscription=subscription, **d.who),
+    ),
+    "telegram.services.unlink_chat": _prepared(
+        lambda d: telegram.link_chat(user=d.ben, name="Phone", chat_id=77, at=AT),
+        lambda d, chat: telegram.unlink_chat(chat=chat, **d.who),
     ),
     "cycles.requests.request_cycle_close": _prepared(
         lambda d: d.filled()[0],
