@@ -89,6 +89,7 @@ class Desk:
         self.faults = Faults()
         self.session: AccountSession | None = None
         self.on_point: Callable[[str], None] | None = None
+        self.on_gateway: Callable[[Any], None] | None = None
         self.is_database_down = False
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._queries_left: int | None = None
@@ -157,6 +158,8 @@ class Desk:
             gateway._terminal, account_id=self.account.pk, fence=lease.token, eyes=self._eyes, tell=self.tell,
             count=self.figures,
         )  # fmt: skip
+        if self.on_gateway is not None:
+            self.on_gateway(gateway)
         session = AccountSession(
             self.account.pk, gateway=gateway, clock=self.clock, ids=self.ids, lease=lease, measure_skew=lambda: 0.0
         )

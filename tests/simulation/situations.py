@@ -1,6 +1,6 @@
 """What has to happen for a write to be reached that an ordinary run does not make; others are reached by trading."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,10 +8,12 @@ from accounts.models import TradingAccount
 from events.services import ask
 from orders.models import Order
 from strategies.models import Bot, BotConfig
-from tests.simulation.desk import Crash, Desk
+from tests.simulation.copies import COPYING_INTERVALS, broken_copies, copied
+from tests.simulation.desk import INTERVALS, Crash, Desk
 from tests.simulation.faults import FAULTS
 from tests.simulation.run import Result, simulate
 from tests.simulation.scenario import PIP, SPREAD, START_PRICE, Scenario
+from tests.simulation.streams import broken_telling, falls_silent
 from tests.world import START
 
 SECONDS, LONG_SECONDS, QUIET = 60.0, 110.0, 75.0
@@ -124,7 +126,9 @@ SITUATIONS: Mapping[str, tuple[Prepare, dict[str, Any]]] = {
     "cycles.integrity.examine": (_late_and_closed_by_hand, {}),
     "cycles.manager.CyclesManager.validate": (_orphan, {}),
     "engine.commands.run_commands": (_asked, {}),
+    "engine.copying.Copier": (copied, {}),
     "engine.realtime.Realtime._follow_best": (NOTHING, {"trail_start": 0.3, "trail_lock": 0.5}),
+    "engine.reporting.Reporter._tell_feed": (falls_silent, {}),
     "engine.session.AccountSession.stop": (_stopped, {}),
     "engine.session.AccountSession._wind_down": (_wind_down, {}),
     "engine.state.show_failure": (_unreachable, {}),
@@ -139,6 +143,8 @@ NEED_LONG = {
     "cycles.integrity.examine",
     "orders.unknowns.UnknownResolver._prove_absent",
 }
+# What has to hold at the end beside the promises of every run, by what was prepared
+HOLDS: Mapping[Prepare, Callable[[], Iterable[str]]] = {copied: broken_copies, falls_silent: broken_telling}
 
 
 def die_at(write: str, sides: Sequence[str]) -> Result:
@@ -159,10 +165,12 @@ def die_at(write: str, sides: Sequence[str]) -> Result:
         prepare(desk)
         desk.on_point = partial(hook, desk)
 
+    intervals = COPYING_INTERVALS if prepare is copied else INTERVALS
     scenario = _scenario({**GRID, **more}, LONG_SECONDS if write in NEED_LONG else SECONDS)
     while True:
         before = len(left)
-        result = simulate(scenario, prepare=arm, quiet_seconds=QUIET)
+        result = simulate(scenario, prepare=arm, intervals=intervals, quiet_seconds=QUIET)
+        result.violations += HOLDS.get(prepare, list)()
         if result.violations or not left or len(left) == before:
             break
     result.violations += [f"{point} was not reached: add its situation to situations.py" for point in left]
