@@ -13,7 +13,6 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Model, Q, QuerySet
 
-from accounts.apikit.idempotency import KEPT, outlived
 from core.clock import Clock
 from events.models import Command, Event
 from events.services import record
@@ -68,7 +67,6 @@ def _removable(now: datetime) -> list[tuple[str, int, QuerySet[Any]]]:
     return [
         ("requests to engines", requests, Command.objects.filter(done_at__lt=before(requests))),
         ("notifications", requests, Delivery.objects.filter(state__in=ENDED, due_at__lt=before(requests))),
-        ("keys of API requests", KEPT.days, outlived(now)),
         ("orders not sent", not_sent, NotSent.objects.filter(last_at__lt=before(not_sent))),
     ]
 

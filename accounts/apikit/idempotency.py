@@ -2,7 +2,8 @@
 
 The key's row is written first. Whoever holds the row's lock carries the request out, and its effects and its stored
 answer commit together: a process that dies in between leaves neither, and the next try carries it out. A second try
-while the first runs gets a 409, the same key with another body a 422.
+while the first runs gets a 409, the same key with another body a 422, and so does a key that is weeks old: its request
+was meant for another time.
 """
 
 import hashlib
@@ -14,7 +15,6 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import QuerySet
 from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,7 +27,8 @@ from accounts.models import ApiRequest, ApiToken
 
 HEADER = "Idempotency-Key"
 KEY = re.compile(r"[!-~]{8,80}")
-KEPT = timedelta(days=30)
+# An answer is given again for so long; the key itself is known for ever, so that no old request trades once more
+REPLAYED = timedelta(days=30)
 # Requests of one person that can lead to an order, in a minute; counted under a lock, so exactly
 PER_MINUTE = 60
 RATE_LOCK = 0x4150
@@ -49,6 +50,8 @@ def idempotent(method: F) -> F:
             held = _hold(row.pk)
             if held.route != row.route or held.body_hash != row.body_hash:
                 raise KeyReused
+            if held.created_at < CLOCK.now() - REPLAYED:
+                raise KeyReused(f"This Idempotency-Key is older than {REPLAYED.days} days. Use a new key.")
             if held.status is not None:
                 return Response(held.answer, status=held.status, headers={"Idempotent-Replay": "true"})
             answer = method(view, request, *args, **kwargs)
@@ -101,8 +104,3 @@ def _hold(pk: int) -> ApiRequest:
         if getattr(problem.__cause__, "sqlstate", "") != "55P03":
             raise
         raise Conflict("The first request with this key is still under way.", code="in_flight") from None
-
-
-def outlived(at: datetime) -> QuerySet[ApiRequest]:
-    """Return the keys that are older than 30 days, which nobody sends again."""
-    return ApiRequest.objects.filter(created_at__lt=at - KEPT)

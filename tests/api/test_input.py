@@ -1,5 +1,6 @@
 """What the API refuses, and how it says so: never a 500, always with the field's name."""
 
+import gzip
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -51,6 +52,7 @@ Ask = Callable[..., Api]
         (b"", "non_field_errors"),
         (b'{"account": 1', "non_field_errors"),
         (b"\xff\xfe", "non_field_errors"),
+        (gzip.compress(b'{"account": 1}'), "non_field_errors"),
         (b'{"x": "' + b"a" * 70_000 + b'"}', None),
     ],
 )

@@ -47,6 +47,7 @@ CATALOGUE = {
         "wrong content type, empty, cut and large bodies": f"{API}::"
         "test_other_content_and_methods_are_refused_in_the_same_shape",
         "one key, another body": "api/test_engine.py::test_a_key_is_required_and_its_answer_is_kept",
+        "a key that is a year old": "api/test_engine.py::test_a_key_that_is_a_year_old_trades_nothing",
         "another user's id": "api/test_rights.py::test_a_foreign_row_does_not_exist",
         "a state that does not allow it": "api/test_desk.py::test_what_has_no_meaning_is_a_conflict_that_says_why",
         "whatever the document allows": "api/test_schemathesis.py::test_no_request_made_from_the_document_breaks_it",
