@@ -194,7 +194,7 @@ def _accepted(intent: OrderIntent, outcome: Accepted, *, gate: Gate, at: datetim
     So is what was added to a position of an account that nets: only its deal names that position.
     """
     done = outcome.filled > 0 and intent.kind == IntentKind.OPEN and not _held(intent).exists()
-    over = intent.kind in (IntentKind.CANCEL, IntentKind.STOPS)
+    over = intent.kind in (IntentKind.CANCEL, IntentKind.STOPS) or _was_closed_before(intent, outcome)
     state = IntentState.FILLED if done or over else IntentState.PARTIAL if outcome.partial else IntentState.ACCEPTED
     if not transition(
         intent.pk,
@@ -222,6 +222,14 @@ def _accepted(intent: OrderIntent, outcome: Accepted, *, gate: Gate, at: datetim
         )
     elif intent.kind == IntentKind.STOPS and intent.order_id is not None:
         Order.objects.filter(pk=intent.order_id).update(sl=intent.sl, tp=intent.tp)
+
+
+def _was_closed_before(intent: OrderIntent, outcome: Accepted) -> bool:
+    """Tell whether a close met a position that was gone, and the books know that: no pass will find its deals."""
+    if intent.kind != IntentKind.CLOSE or outcome.order or outcome.filled:
+        return False
+    known = intent.order_id is not None and Order.objects.filter(pk=intent.order_id, status=OrderStatus.OPEN).exists()
+    return not known
 
 
 def open_order(intent: OrderIntent, *, ticket: int, volume: float, price: float, pending: bool, at: datetime) -> Order:

@@ -332,6 +332,10 @@ _SESSION = (
     removed("a marked leg's cycle takes no more", CLOSING_PY,
             "                mark_closing(cycle_id, reason=why, at=self.clock.now())\n",
             f"{GUARDING}::test_a_position_that_a_guard_closes_ends_its_cycle", by="                pass\n"),
+    removed("a close of what the books know as closed is over", "orders/sending.py",
+            " or _was_closed_before(intent, outcome)",
+            "tests/risk/test_autoclose.py::"
+            "test_a_close_that_comes_to_what_the_books_know_as_closed_is_over_at_once"),
     removed("what is worth most goes first", GUARDING_PY,
             "value_per_lot({m.held.symbol for m in marked}, seen.markets)",
             f"{HIERARCHY}::test_what_is_worth_most_is_closed_first_not_what_has_most_lots", by="{}"),

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from core import crashpoints
-from orders.models import OrderIntent
+from cycles.models import Cycle
+from orders.models import Order, OrderIntent
 from risk.models import GuardAlarm
 from risk.services.killing import kill
 from tests.risk.test_scenarios import configure, crash, drawdown
@@ -76,3 +77,20 @@ def test_a_person_who_closes_first_leaves_nothing_to_open_on_the_other_side(
     assert drawdown(world).phase == "closed"
     assert OrderIntent.objects.filter(kind="open").count() == 1
     assert GuardAlarm.objects.filter(phase="closing").count() == 0
+
+
+def test_a_close_that_comes_to_what_the_books_know_as_closed_is_over_at_once(world: World) -> None:
+    """A pass that breaks off after it booked closures leaves the guards the list of before: they close once more."""
+    world.bot(entry_cooldown=86_400)
+    world.run(3)
+    stale = world.session.orders.last
+    world.by_hand().Close("EURUSD")
+    world.run(5)
+    assert Order.objects.get().status == "closed"
+    kill(mode="flatten", reason="enough", confirmation="Sim", account=world.account, by=world.ada, at=world.clock.now())
+    world.session.orders.last = stale
+    world.session.guards.run()
+    intent = OrderIntent.objects.get(kind="close")
+    assert (intent.state, intent.reply_code) == ("filled", 10036)
+    world.run(15)
+    assert Cycle.objects.get().status == "closed"
