@@ -9,6 +9,8 @@ import pytest
 from accounts import services
 from accounts.models import TradingAccount
 from brokers.domain import Side
+from brokers.gateway import StreamSource
+from core.clock import SystemClock
 from core.ids import SeededIds
 from cycles.models import Cycle
 from engine.lease import HeldLease
@@ -59,8 +61,19 @@ class Desk:
         self.bid = round(self.bid + pips * 1e-4, 5)
         for _ in range(seconds):
             self.bench.price(self.bid, round(self.bid + SPREAD, 5))
+            self._until_heard()
             for _ in range(2):
                 self.session.step()
+
+    def _until_heard(self) -> None:
+        """Wait until a gateway whose prices come by themselves, in a thread, has heard the price that was said."""
+        clock, gateway = SystemClock(), self.session.gateway
+        began = clock.ticks()
+        while isinstance(gateway, StreamSource) and (quote := gateway.streamed("EURUSD")) is not None:
+            if quote.bid == pytest.approx(self.bid):
+                return
+            assert clock.ticks() - began < 60, "the stream does not bring the price"
+            clock.sleep(0.005)
 
     def assert_equal(self) -> None:
         """What the books have open is what the broker has, and every deal is in the books once."""
